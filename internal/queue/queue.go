@@ -47,18 +47,22 @@ var (
 	// ErrPositionLost: messages after the position are gone or the stream is
 	// another one.
 	ErrPositionLost = errors.New("queue: position lost")
-	// ErrClosed: the engine or consumer was closed.
+	// ErrClosed: the engine or consumer was closed, or another process has taken
+	// over a consumer with StartAfter.
 	ErrClosed = errors.New("queue: closed")
 )
 
-// MaxMessageBytes bounds one message.
+// MaxMessageBytes bounds one message, its headers and id included.
 const MaxMessageBytes = 4 << 20
 
 // Outgoing is a message to publish.
 type Outgoing struct {
 	// ID makes the message unique in the dedup window; empty for none.
 	ID string
-	// Header is kept beside the data and can be read without it; may be nil.
+	// Header is kept beside the data and can be read without it; may be nil. At
+	// most MaxHeaderBytes. A name is letters, digits, hyphens and underscores and
+	// does not begin with "Nats-"; a value has no line break and no space around
+	// it.
 	Header map[string]string
 	// Data is the body; it must not be changed until Publish has returned.
 	Data []byte
@@ -91,7 +95,8 @@ type Message struct {
 	// Ack says that it is done, with all that stand before it for a consumer
 	// with StartAfter. It does not wait.
 	Ack func() error
-	// Nak asks for it again after the delay.
+	// Nak asks for it again after the delay; for a consumer with StartAfter with
+	// all that stand after it, in order.
 	Nak func(delay time.Duration) error
 	// InProgress renews the time to acknowledge it.
 	InProgress func() error
@@ -107,12 +112,16 @@ type ConsumerConfig struct {
 	// goes to one process and must be acknowledged singly. Not nil: the consumer
 	// is made anew to deliver all messages after that position, in order, to
 	// this process alone; the caller keeps the position, and Ack only shows how
-	// far it is.
+	// far it is. Who had the consumer before gets ErrClosed from Fetch. Consume,
+	// or a later Fetch, returns ErrPositionLost when messages after the position
+	// are gone; the zero Position begins with the first message there is and is
+	// not lost by what was trimmed before.
 	StartAfter *Position
 	// HeadersOnly leaves Data out.
 	HeadersOnly bool
 	// AckWait is how long a message may stay unacknowledged before it is
-	// delivered again; 0 is 30 s.
+	// delivered again; 0 is 30 s. With StartAfter nothing is delivered again by
+	// itself, since that would break the order: use Nak, or Consume again.
 	AckWait time.Duration
 	// MaxPending bounds the messages delivered and not acknowledged; 0 is 256.
 	MaxPending int
@@ -156,7 +165,9 @@ type ConsumerInfo struct {
 type Queue interface {
 	// Publish appends a message and waits until it is durable. It returns the
 	// message's position; duplicate says that ID was known and nothing was
-	// stored.
+	// stored. After ErrUnavailable or the context's error the message may be
+	// stored or not; a Publish with the same ID makes sure. After ErrFull and
+	// ErrTooLarge it is not stored.
 	Publish(ctx context.Context, stream Stream, msg Outgoing) (pos Position, duplicate bool, err error)
 	// Consume opens a consumer.
 	Consume(ctx context.Context, cfg ConsumerConfig) (Consumer, error)

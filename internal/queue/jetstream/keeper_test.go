@@ -1,0 +1,205 @@
+package jetstream
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/stretchr/testify/require"
+
+	"github.com/synapse-analytics/synapse/internal/queue"
+)
+
+// both runs a test with a shared and an ordered consumer.
+func both(t *testing.T, test func(t *testing.T, cfg queue.ConsumerConfig)) {
+	t.Run("shared", func(t *testing.T) {
+		test(t, queue.ConsumerConfig{Stream: queue.Events, Name: "r", AckWait: time.Second})
+	})
+	t.Run("ordered", func(t *testing.T) {
+		test(t, queue.ConsumerConfig{Stream: queue.Events, Name: "r", StartAfter: &queue.Position{}})
+	})
+}
+
+func publishN(t *testing.T, q *Queue, n int) {
+	t.Helper()
+	for i := range n {
+		_, _, err := q.Publish(t.Context(), queue.Events, queue.Outgoing{Data: fmt.Append(nil, i)})
+		require.NoError(t, err)
+	}
+}
+
+// fetchAll fetches until every sequence up to last has come, and acknowledges.
+func fetchAll(t *testing.T, c queue.Consumer, last uint64, inOrder bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	seen := map[uint64]bool{}
+	for uint64(len(seen)) < last {
+		ms, err := c.Fetch(ctx, 7)
+		require.NoError(t, err, "%d of %d", len(seen), last)
+		for _, m := range ms {
+			if inOrder {
+				require.EqualValues(t, len(seen)+1, m.Position.Sequence)
+			}
+			seen[m.Position.Sequence] = true
+			require.NoError(t, m.Ack())
+		}
+	}
+}
+
+// TestWatchdog: a request that the server has lost without a word.
+func TestWatchdog(t *testing.T) {
+	both(t, func(t *testing.T, cc queue.ConsumerConfig) {
+		cfg := withDir(t)
+		cfg.Watchdog = time.Second
+		q := openClosed(t, cfg)
+		qc, err := q.Consume(t.Context(), cc)
+		require.NoError(t, err)
+		c := qc.(*consumer) //nolint:forcetypeassert // of this package
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			fetchAll(t, c, 20, c.ordered)
+		}()
+		require.Eventually(t, func() bool { c.mu.Lock(); defer c.mu.Unlock(); return c.pull.left > 0 }, time.Minute, time.Millisecond)
+		c.mu.Lock()
+		sub := c.pull.sub
+		c.mu.Unlock()
+		require.NoError(t, sub.Unsubscribe())
+		publishN(t, q, 20)
+		<-done
+		require.EqualValues(t, 1, q.Stats().PullsRenewed)
+		require.NoError(t, c.Close())
+	})
+}
+
+// TestConsumerDeleted: an operator deletes the consumer under its reader.
+func TestConsumerDeleted(t *testing.T) {
+	both(t, func(t *testing.T, cc queue.ConsumerConfig) {
+		q := openClosed(t, withDir(t))
+		c, err := q.Consume(t.Context(), cc)
+		require.NoError(t, err)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			fetchAll(t, c, 20, cc.StartAfter != nil)
+		}()
+		publishN(t, q, 10)
+		require.NoError(t, q.js.DeleteConsumer(t.Context(), string(queue.Events), "r"))
+		publishN(t, q, 10)
+		<-done
+		require.NoError(t, c.Close())
+	})
+}
+
+// TestGapInStream: messages that an operator deleted are passed over; what was
+// lost on the way is fetched again.
+func TestGapInStream(t *testing.T) {
+	q := openClosed(t, withDir(t))
+	publishN(t, q, 30)
+	st, err := q.js.Stream(t.Context(), string(queue.Events))
+	require.NoError(t, err)
+	for _, s := range []uint64{5, 6, 20} {
+		require.NoError(t, st.DeleteMsg(t.Context(), s))
+	}
+	c, err := q.Consume(t.Context(), queue.ConsumerConfig{Stream: queue.Events, Name: "r", StartAfter: &queue.Position{}})
+	require.NoError(t, err)
+	var last uint64
+	for n := 0; n < 27; {
+		ms, err := c.Fetch(t.Context(), 4)
+		require.NoError(t, err)
+		for _, m := range ms {
+			require.Greater(t, m.Position.Sequence, last)
+			last = m.Position.Sequence
+			n++
+		}
+		require.NoError(t, ms[len(ms)-1].Ack())
+	}
+	require.EqualValues(t, 30, last)
+	require.EqualValues(t, 2, q.Stats().ConsumersRemade)
+	require.NoError(t, c.Close())
+
+	c2, err := q.Consume(t.Context(), queue.ConsumerConfig{Stream: queue.Dead, Name: "r", StartAfter: &queue.Position{}})
+	require.NoError(t, err)
+	oc := c2.(*consumer) //nolint:forcetypeassert // of this package
+	for i := range 40 {
+		_, _, err := q.Publish(t.Context(), queue.Dead, queue.Outgoing{})
+		require.NoError(t, err)
+		if i%10 == 5 {
+			oc.mu.Lock()
+			oc.nextDseq += 3 // as if messages had been lost
+			oc.mu.Unlock()
+		}
+		ms, err := c2.Fetch(t.Context(), 1)
+		require.NoError(t, err)
+		require.EqualValues(t, i+1, ms[0].Position.Sequence)
+	}
+	require.NoError(t, c2.Close())
+}
+
+// TestServerRestart: the server goes and comes back under publishers and
+// readers that stay.
+func TestServerRestart(t *testing.T) {
+	both(t, func(t *testing.T, cc queue.ConsumerConfig) {
+		dir := t.TempDir()
+		srv := startServer(t, server.Options{StoreDir: dir, SyncAlways: true})
+		cfg := testConfig()
+		cfg.URL, cfg.PublishTimeout = srv.ClientURL(), 2*time.Second
+		q := openClosed(t, cfg)
+		c, err := q.Consume(t.Context(), cc)
+		require.NoError(t, err)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			fetchAll(t, c, 20, cc.StartAfter != nil)
+		}()
+		publishN(t, q, 10)
+		port := srv.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // TCP
+		srv.Shutdown()
+		srv.WaitForShutdown()
+		_, _, err = q.Publish(t.Context(), queue.Events, queue.Outgoing{})
+		require.ErrorIs(t, err, queue.ErrUnavailable)
+		require.ErrorIs(t, q.Ready(t.Context()), queue.ErrUnavailable)
+		startServer(t, server.Options{StoreDir: dir, SyncAlways: true, Port: port})
+		require.Eventually(t, func() bool { return q.Ready(t.Context()) == nil }, time.Minute, 10*time.Millisecond)
+		publishN(t, q, 10)
+		<-done
+		require.NoError(t, c.Close())
+	})
+}
+
+// TestStaleIsReturned: what was fetched ahead and not asked for in time goes to
+// another reader.
+func TestStaleIsReturned(t *testing.T) {
+	cfg := withDir(t)
+	q := openClosed(t, cfg)
+	publishN(t, q, 8)
+	cc := queue.ConsumerConfig{Stream: queue.Events, Name: "r", AckWait: 2 * time.Second}
+	slow, err := q.Consume(t.Context(), cc)
+	require.NoError(t, err)
+	// Two fetches of four were asked for; one is taken.
+	for n := 0; n < 4; {
+		ms, err := slow.Fetch(t.Context(), 4-n)
+		require.NoError(t, err)
+		for _, m := range ms {
+			require.NoError(t, m.Ack())
+		}
+		n += len(ms)
+	}
+	other, err := q.Consume(t.Context(), cc)
+	require.NoError(t, err)
+	seen := map[uint64]bool{}
+	for len(seen) < 4 {
+		ms, err := other.Fetch(t.Context(), 4)
+		require.NoError(t, err)
+		for _, m := range ms {
+			seen[m.Position.Sequence] = true
+			require.NoError(t, m.Ack())
+		}
+	}
+	require.NoError(t, slow.Close())
+	require.NoError(t, other.Close())
+}
