@@ -21,6 +21,18 @@ const (
 	KindUser
 )
 
+// String returns "key" or "user".
+func (k Kind) String() string {
+	switch k {
+	case KindAPIKey:
+		return "key"
+	case KindUser:
+		return "user"
+	default:
+		return "none"
+	}
+}
+
 // Principal is the caller of an RPC.
 type Principal struct {
 	// Kind of the credential.
@@ -38,6 +50,19 @@ type Principal struct {
 // Can says whether the caller holds the scope in the project.
 func (p *Principal) Can(project string, scope typev1.Access_Scope) bool {
 	return p != nil && slices.Contains(p.Projects[project], scope)
+}
+
+// CanAnywhere says whether the caller holds the scope in any project.
+func (p *Principal) CanAnywhere(scope typev1.Access_Scope) bool {
+	if p == nil {
+		return false
+	}
+	for _, scopes := range p.Projects {
+		if slices.Contains(scopes, scope) {
+			return true
+		}
+	}
+	return false
 }
 
 // OnlyProject returns the caller's project if it has exactly one.
@@ -64,8 +89,8 @@ func NewContext(ctx context.Context, p *Principal, project string) context.Conte
 	return context.WithValue(ctx, ctxKey{}, call{p, project})
 }
 
-// FromContext returns the caller; nil for a public RPC called without a
-// credential.
+// FromContext returns the caller; nil for a public RPC, whose credential, if
+// there is one, is not looked at.
 func FromContext(ctx context.Context) *Principal {
 	c, _ := ctx.Value(ctxKey{}).(call)
 	return c.principal

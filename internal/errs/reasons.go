@@ -27,15 +27,15 @@ const (
 	// AlreadyExists: the id is taken.
 	AlreadyExists Reason = "ALREADY_EXISTS"
 	// CredentialMissing: the call carries no credential.
-	CredentialMissing Reason = "CREDENTIAL_MISSING"
+	CredentialMissing Reason = "CREDENTIAL_MISSING" //nolint:gosec // a reason, no credential
 	// CredentialMalformed: the credential has not the form of a key or token.
-	CredentialMalformed Reason = "CREDENTIAL_MALFORMED"
+	CredentialMalformed Reason = "CREDENTIAL_MALFORMED" //nolint:gosec // a reason, no credential
 	// CredentialUnknown: no such key, or a wrong password.
-	CredentialUnknown Reason = "CREDENTIAL_UNKNOWN"
+	CredentialUnknown Reason = "CREDENTIAL_UNKNOWN" //nolint:gosec // a reason, no credential
 	// CredentialExpired: the key, token or session has ended.
-	CredentialExpired Reason = "CREDENTIAL_EXPIRED"
+	CredentialExpired Reason = "CREDENTIAL_EXPIRED" //nolint:gosec // a reason, no credential
 	// CredentialRevoked: the key or session was revoked.
-	CredentialRevoked Reason = "CREDENTIAL_REVOKED"
+	CredentialRevoked Reason = "CREDENTIAL_REVOKED" //nolint:gosec // a reason, no credential
 	// PermissionDenied: no right, or no such project.
 	PermissionDenied Reason = "PERMISSION_DENIED"
 	// CrossOrigin: a browser's call from another site, or without the CSRF header.
@@ -63,3 +63,15 @@ const (
 	// Internal: a fault of the server.
 	Internal Reason = "INTERNAL"
 )
+
+// Reasons lists all reasons, in the order of this file; a test holds it
+// complete.
+func Reasons() []Reason {
+	return []Reason{
+		InvalidField, MalformedRequest, UnsupportedMediaType, RequestTooLarge, IDRepeatedInBatch,
+		InvalidPageToken, InvalidFilter, AmbiguousProject, NotFound, AlreadyExists,
+		CredentialMissing, CredentialMalformed, CredentialUnknown, CredentialExpired, CredentialRevoked,
+		PermissionDenied, CrossOrigin, RateLimited, SignInThrottled, BacklogFull, DiskFull, TooManyStreams,
+		Unprocessable, Unavailable, ShuttingDown, DeadlineExceeded, Canceled, Internal,
+	}
+}

@@ -59,7 +59,7 @@ func (r *Ring) OnEnd(s sdktrace.ReadOnlySpan) {
 	if attrs := s.Attributes(); len(attrs) > 0 {
 		sp.Attrs = make(map[string]string, len(attrs))
 		for _, a := range attrs {
-			sp.Attrs[string(a.Key)] = a.Value.Emit()
+			sp.Attrs[string(a.Key)] = a.Value.String()
 		}
 	}
 	r.mu.Lock()
