@@ -1,0 +1,136 @@
+package sqldb
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+)
+
+// The kinds of error that callers act on; match them with errors.Is.
+var (
+	// ErrBusy says that another connection held the lock, or all connections
+	// were taken, for longer than allowed. The same call can succeed later.
+	ErrBusy = errors.New("database is busy")
+	// ErrFull says that the disk, or the file's size limit, is full. Nothing of
+	// the transaction was kept.
+	ErrFull = errors.New("database disk is full")
+	// ErrConstraint says that a row breaks a constraint of the schema.
+	ErrConstraint = errors.New("database constraint violated")
+	// ErrUnique is the ErrConstraint of a unique index or primary key.
+	ErrUnique = errors.New("database row exists")
+	// ErrIO says that reading, writing or syncing failed. Whether the last
+	// commit is on disk is unknown: do not retry on the same connection, stop.
+	ErrIO = errors.New("database input or output failed")
+	// ErrCorrupt says that the file is damaged or is not a database.
+	ErrCorrupt = errors.New("database file is damaged")
+	// ErrReadOnly says that a reader connection was asked to write.
+	ErrReadOnly = errors.New("database connection is read-only")
+	// ErrClosed says that the database was closed.
+	ErrClosed = errors.New("database is closed")
+)
+
+// SQLite's primary result codes, and the extended ones that are told apart
+// (https://sqlite.org/rescode.html).
+const (
+	codeBusy       = 5
+	codeLocked     = 6
+	codeReadOnly   = 8
+	codeInterrupt  = 9
+	codeIO         = 10
+	codeCorrupt    = 11
+	codeFull       = 13
+	codeCantOpen   = 14
+	codeConstraint = 19
+	codeNotADB     = 26
+
+	codeConstraintPrimaryKey = 1555
+	codeConstraintUnique     = 2067
+	codeConstraintRowID      = 2579
+)
+
+// Error is an error of the database without the driver's type.
+type Error struct {
+	// Code is SQLite's extended result code.
+	Code int
+	kind error
+	err  error
+}
+
+// Error implements error. The text names tables and columns, never values.
+func (e *Error) Error() string {
+	if e.kind != nil {
+		return e.kind.Error() + ": " + e.err.Error()
+	}
+	return e.err.Error()
+}
+
+// Is matches the kinds above, and what the wrapped error matches.
+func (e *Error) Is(target error) bool {
+	if e.kind != nil && (target == e.kind || (e.kind == ErrUnique && target == ErrConstraint)) {
+		return true
+	}
+	return errors.Is(e.err, target)
+}
+
+// Wrap turns an error of Writer or Reader into one without the driver's type:
+// one of the kinds above can be matched, the driver's error can not be reached.
+// Errors that do not come from the driver are returned as they are.
+func Wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	var own *Error
+	if errors.As(err, &own) {
+		return err
+	}
+	code, ok := driverCode(err)
+	if !ok {
+		if errors.Is(err, sql.ErrConnDone) || errors.Is(err, driver.ErrBadConn) {
+			return &Error{kind: ErrClosed, err: err}
+		}
+		return err
+	}
+	return &Error{Code: code, kind: kindOf(code), err: err}
+}
+
+func kindOf(code int) error {
+	switch code & 0xff {
+	case codeBusy, codeLocked:
+		return ErrBusy
+	case codeFull:
+		return ErrFull
+	case codeConstraint:
+		switch code {
+		case codeConstraintPrimaryKey, codeConstraintUnique, codeConstraintRowID:
+			return ErrUnique
+		}
+		return ErrConstraint
+	case codeIO, codeCantOpen:
+		return ErrIO
+	case codeCorrupt, codeNotADB:
+		return ErrCorrupt
+	case codeReadOnly:
+		return ErrReadOnly
+	case codeInterrupt: // only a context interrupts a statement
+		return context.Canceled
+	}
+	return nil
+}
+
+// withContext prefers the reason why the context ended over the error that this
+// made in the driver.
+func withContext(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil && (errors.Is(err, sql.ErrTxDone) || interrupted(err)) {
+		return context.Cause(ctx)
+	}
+	return Wrap(err)
+}
+
+func interrupted(err error) bool {
+	code, ok := driverCode(err)
+	return ok && code&0xff == codeInterrupt
+}
