@@ -1,0 +1,69 @@
+package scoring
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+)
+
+// Config of the scoring role.
+type Config struct {
+	// Workers score messages in parallel.
+	Workers int `config:"workers" doc:"Messages scored in parallel, 0 to 1024; 0 is the number of processors."`
+	// MaxInFlight bounds the messages that are being published.
+	MaxInFlight int `config:"max_in_flight" doc:"Scored messages that are being published at the same time; 1 to 256."`
+	// MaxPending bounds what all scoring processes hold together.
+	MaxPending int `config:"max_pending" doc:"Messages of EVENTS that all scoring processes together may hold unacknowledged; 16 to 10000."`
+	// AckWait is how long the queue waits before it delivers a message again.
+	AckWait time.Duration `config:"ack_wait" doc:"How long a message may stay unacknowledged and not renewed before it is delivered again, for example after a crash; 1s to 10m."`
+	// MaxTries bounds the tries of an event.
+	MaxTries int `config:"max_tries" doc:"Tries to score an event before it becomes a dead letter; 2 to 20."`
+	// MaxDeliveries bounds the deliveries of a message that never ends.
+	MaxDeliveries int `config:"max_deliveries" doc:"Deliveries of a message after which its events become dead letters unscored, since it may stop the process; above max_tries, at most 1000."`
+	// RetryDelay is the pause before the second try.
+	RetryDelay time.Duration `config:"retry_delay" doc:"Pause before a failed message is tried again; doubles with each try, at most 30s; 1ms to 30s."`
+	// RecoveryWindow is how long scored messages stay in EVENTS.
+	RecoveryWindow time.Duration `config:"recovery_window" doc:"How long scored messages of the stream EVENTS are kept for a replay, 1m to 8760h; a full stream gives up the oldest earlier."`
+	// TrimInterval is the time between two looks at what can be removed.
+	TrimInterval time.Duration `config:"trim_interval" doc:"Time between two looks at what can be removed from the stream EVENTS; 100ms to 1h."`
+}
+
+// maxRetryDelay bounds the pause between two tries.
+const maxRetryDelay = 30 * time.Second
+
+// DefaultConfig returns the configuration that holds when nothing is set.
+func DefaultConfig() Config {
+	return Config{
+		MaxInFlight: 8, MaxPending: 256, AckWait: 30 * time.Second, MaxTries: 5, MaxDeliveries: 20,
+		RetryDelay: 200 * time.Millisecond, RecoveryWindow: 24 * time.Hour, TrimInterval: 10 * time.Second,
+	}
+}
+
+// Validate returns all that is wrong with the configuration, joined.
+func (c Config) Validate() error {
+	var all []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			all = append(all, fmt.Errorf(format, args...))
+		}
+	}
+	check(c.Workers >= 0 && c.Workers <= 1024, "workers: must be 0 to 1024; 0 takes the number of processors")
+	check(c.MaxInFlight >= 1 && c.MaxInFlight <= 256, "max_in_flight: must be 1 to 256; 8 is a good value")
+	check(c.MaxPending >= 16 && c.MaxPending <= 10_000, "max_pending: must be 16 to 10000; 256 is a good value")
+	check(c.AckWait >= time.Second && c.AckWait <= 10*time.Minute, "ack_wait: must be 1s to 10m; 30s is a good value")
+	check(c.MaxTries >= 2 && c.MaxTries <= 20, "max_tries: must be 2 to 20; 5 is a good value")
+	check(c.MaxDeliveries > c.MaxTries && c.MaxDeliveries <= 1000, "max_deliveries: must be more than max_tries and at most 1000; 20 is a good value")
+	check(c.RetryDelay >= time.Millisecond && c.RetryDelay <= maxRetryDelay, "retry_delay: must be 1ms to 30s; 200ms is a good value")
+	check(c.RecoveryWindow >= time.Minute && c.RecoveryWindow <= 8760*time.Hour, "recovery_window: must be 1m to 8760h; 24h is a good value")
+	check(c.TrimInterval >= 100*time.Millisecond && c.TrimInterval <= time.Hour, "trim_interval: must be 100ms to 1h; 10s is a good value")
+	return errors.Join(all...)
+}
+
+// workers returns the workers in force.
+func (c Config) workers() int {
+	if c.Workers > 0 {
+		return c.Workers
+	}
+	return runtime.GOMAXPROCS(0)
+}
