@@ -1,0 +1,75 @@
+package query
+
+import (
+	"context"
+	"errors"
+
+	"github.com/synapse-analytics/synapse/internal/queue"
+)
+
+// Errors of every store engine.
+var (
+	// ErrNotFound says that the project has no such event.
+	ErrNotFound = errors.New("query store: not found")
+	// ErrBusy says that the store could not be had in time; the same call can
+	// succeed later. Nothing of it was kept.
+	ErrBusy = errors.New("query store: busy")
+	// ErrFull says that the disk is full. Nothing of the call was kept.
+	ErrFull = errors.New("query store: disk is full")
+	// ErrBroken says that the store failed in a way after which it can not be
+	// trusted, for example an fsync that did not succeed: whether the last
+	// transaction is on disk is unknown. The process must start anew.
+	ErrBroken = errors.New("query store: broken")
+)
+
+// Store is where everything that is read is kept. Each engine passes package
+// storetest. It is safe for concurrent use; the Apply methods of one store are
+// called by one process only.
+type Store interface {
+	// Apply stores a batch in one transaction: the position, the sources that
+	// are new, their events that are new, and the rollups and counters of just
+	// those. It sets Seq of the events it stored. A batch that was applied
+	// before changes nothing but the position.
+	Apply(ctx context.Context, b *Batch) (Outcome, error)
+	// ApplyAccepted adds what the headers of EVENTS say was accepted, and notes
+	// the position, in one transaction.
+	ApplyAccepted(ctx context.Context, b AcceptedBatch) error
+	// ApplyDead notes dead letters and counts those that are new, and the
+	// position, in one transaction. It returns the number of events counted.
+	ApplyDead(ctx context.Context, b DeadBatch) (int, error)
+	// Positions returns how far each stream was applied; a stream that never
+	// was is missing.
+	Positions(ctx context.Context) (map[queue.Stream]StoredPosition, error)
+
+	// GetEvent returns an event of the project, or ErrNotFound.
+	GetEvent(ctx context.Context, project, id string) (*Event, error)
+	// ListEvents returns events of the project, the latest occurred first, of
+	// those that occurred at the same microsecond the latest stored first.
+	ListEvents(ctx context.Context, q ListQuery) (ListPage, error)
+	// EventsAfter returns events of the project in the order of their Seq.
+	EventsAfter(ctx context.Context, q AfterQuery) ([]*Event, error)
+	// LastSeq returns the highest Seq given out; 0 for an empty store.
+	LastSeq(ctx context.Context) (int64, error)
+	// Series calls f for each row that the query gives, ordered by bucket and
+	// group. It stops at f's first error and returns it.
+	Series(ctx context.Context, q SeriesQuery, f func(SeriesRow) error) error
+	// Balance returns the counters of the project and, of the same moment, the
+	// positions.
+	Balance(ctx context.Context, project string, hours int) (BalanceState, error)
+	// Verify recounts the rollups of the project from its events; those of all
+	// projects when project is empty, which no caller of the service can ask.
+	Verify(ctx context.Context, project string) (VerifyReport, error)
+	// Projects returns the ids of the projects that the store knows, sorted.
+	Projects(ctx context.Context) ([]string, error)
+
+	// Secret returns 32 random bytes that were made when the store was; tokens
+	// are signed with them.
+	Secret(ctx context.Context) ([]byte, error)
+	// Forget removes at most limit notes of applied sources and dead letters
+	// older than beforeUS and returns how many it removed.
+	Forget(ctx context.Context, beforeUS int64, limit int) (int, error)
+	// Ready returns nil when the store answers.
+	Ready(ctx context.Context) error
+	// Close releases it.
+	Close() error
+}

@@ -1,0 +1,134 @@
+package sqlite
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/synapse-analytics/synapse/services/query"
+)
+
+// extraVersion is the first byte of the form below. A new form gets a new
+// number; old rows stay readable.
+const extraVersion = 1
+
+const (
+	extraSupported = 1 << iota
+	extraTraced
+)
+
+var errExtra = errors.New("the extra column of an event can not be read")
+
+// appendExtra packs what of an event is shown but never searched: version,
+// flags, negative and positive probability (e6), times as differences to
+// accepted_us, message numbers, targets, and for a sampled event its trace (16
+// bytes) and span (8 bytes). Numbers are varints.
+func appendExtra(b []byte, e *query.Event) []byte {
+	flags := byte(0)
+	if e.LanguageSupported {
+		flags |= extraSupported
+	}
+	traced := len(e.TraceID) == 16 && len(e.SpanID) == 8
+	if traced {
+		flags |= extraTraced
+	}
+	b = append(b, extraVersion, flags)
+	b = binary.AppendVarint(b, int64(e.NegativeE6))
+	b = binary.AppendVarint(b, int64(e.PositiveE6))
+	b = binary.AppendVarint(b, e.QueuedUS-e.AcceptedUS)
+	b = binary.AppendVarint(b, e.ScoredUS-e.AcceptedUS)
+	b = binary.AppendVarint(b, e.StoredUS-e.AcceptedUS)
+	b = binary.AppendUvarint(b, e.EventsSequence)
+	b = binary.AppendUvarint(b, e.ScoredSequence)
+	b = binary.AppendUvarint(b, uint64(len(e.Targets)))
+	for _, t := range e.Targets {
+		b = binary.AppendUvarint(b, uint64(len(t)))
+		b = append(b, t...)
+	}
+	if traced {
+		b = append(b, e.TraceID...)
+		b = append(b, e.SpanID...)
+	}
+	return b
+}
+
+// readExtra fills an event, whose AcceptedUS is set, from the packed form.
+func readExtra(b []byte, e *query.Event) error {
+	r := extraReader{b: b}
+	if r.byte() != extraVersion {
+		return errExtra
+	}
+	flags := r.byte()
+	e.LanguageSupported = flags&extraSupported != 0
+	e.NegativeE6 = int32(r.varint())
+	e.PositiveE6 = int32(r.varint())
+	e.QueuedUS = e.AcceptedUS + r.varint()
+	e.ScoredUS = e.AcceptedUS + r.varint()
+	e.StoredUS = e.AcceptedUS + r.varint()
+	e.EventsSequence = r.uvarint()
+	e.ScoredSequence = r.uvarint()
+	n := r.uvarint()
+	if n > uint64(len(r.b)) { // each target takes at least its length byte
+		return errExtra
+	}
+	for range n {
+		e.Targets = append(e.Targets, string(r.bytes(r.uvarint())))
+	}
+	if flags&extraTraced != 0 {
+		e.TraceID = append([]byte(nil), r.bytes(16)...)
+		e.SpanID = append([]byte(nil), r.bytes(8)...)
+	}
+	if r.bad || len(r.b) != 0 {
+		return errExtra
+	}
+	return nil
+}
+
+// extraReader reads; after the first fault it gives zeros.
+type extraReader struct {
+	b   []byte
+	bad bool
+}
+
+func (r *extraReader) fail() {
+	r.bad, r.b = true, nil
+}
+
+func (r *extraReader) byte() byte {
+	if len(r.b) == 0 {
+		r.fail()
+		return 0
+	}
+	c := r.b[0]
+	r.b = r.b[1:]
+	return c
+}
+
+func (r *extraReader) varint() int64 {
+	v, n := binary.Varint(r.b)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *extraReader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.fail()
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *extraReader) bytes(n uint64) []byte {
+	if n > uint64(len(r.b)) {
+		r.fail()
+		return nil
+	}
+	v := r.b[:n]
+	r.b = r.b[n:]
+	return v
+}

@@ -1,0 +1,284 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/synapse-analytics/synapse/internal/queue"
+	"github.com/synapse-analytics/synapse/services/query"
+	"github.com/synapse-analytics/synapse/services/query/filter"
+)
+
+// querier is a handle or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// The columns that scanEvent reads, and the tables they are of. CROSS JOIN keeps
+// events the outer table.
+const (
+	eventFields = "e.seq, e.id, e.occurred_us, e.accepted_us, e.label, e.score_e4, e.user_id, e.text, e.attributes, e.extra, " +
+		"d.source, d.language, d.model"
+	projectID = "(SELECT id FROM projects WHERE name = ?)"
+)
+
+func scanEvent(rows *sql.Rows, project string) (*query.Event, error) {
+	e := &query.Event{Project: project}
+	var attributes sql.NullString
+	var extra sql.RawBytes
+	err := rows.Scan(&e.Seq, &e.ID, &e.OccurredUS, &e.AcceptedUS, &e.Label, &e.ScoreE4, &e.UserID, &e.Text, &attributes, &extra,
+		&e.Source, &e.Language, &e.Model)
+	if err != nil {
+		return nil, err
+	}
+	if attributes.Valid {
+		if err := json.Unmarshal([]byte(attributes.String), &e.Attributes); err != nil {
+			return nil, fmt.Errorf("attributes of row %d: %w", e.Seq, err)
+		}
+	}
+	if err := readExtra(extra, e); err != nil {
+		return nil, fmt.Errorf("row %d: %w", e.Seq, err)
+	}
+	return e, nil
+}
+
+// events runs a query for eventFields.
+func events(ctx context.Context, tx querier, project, text string, args ...any) (_ []*query.Event, err error) {
+	rows, err := tx.QueryContext(ctx, text, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	var list []*query.Event
+	for rows.Next() {
+		e, err := scanEvent(rows, project)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, e)
+	}
+	return list, rows.Err()
+}
+
+// GetEvent implements query.Store.
+func (s *Store) GetEvent(ctx context.Context, project, id string) (*query.Event, error) {
+	var list []*query.Event
+	err := s.db.View(ctx, func(tx *sql.Tx) (err error) {
+		list, err = events(ctx, tx, project, "SELECT "+eventFields+
+			" FROM events e INDEXED BY events_by_id CROSS JOIN dims d ON d.id = e.dims WHERE e.project = "+projectID+" AND e.id = ?", project, id)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("get event: %w", portError(ctx, err))
+	}
+	if len(list) == 0 {
+		return nil, query.ErrNotFound
+	}
+	return list[0], nil
+}
+
+// ListEvents implements query.Store.
+func (s *Store) ListEvents(ctx context.Context, q query.ListQuery) (query.ListPage, error) {
+	var page query.ListPage
+	err := s.db.View(ctx, func(tx *sql.Tx) (err error) {
+		page, err = list(ctx, tx, q)
+		return err
+	})
+	if err != nil {
+		return query.ListPage{}, fmt.Errorf("list events: %w", portError(ctx, err))
+	}
+	return page, nil
+}
+
+func list(ctx context.Context, tx querier, q query.ListQuery) (query.ListPage, error) {
+	where, args := "e.project = "+projectID, []any{q.Project}
+	if q.After != nil {
+		where += " AND (e.occurred_us, e.seq) < (?, ?)"
+		args = append(args, q.After.OccurredUS, q.After.Seq)
+	}
+	const order = " ORDER BY e.occurred_us DESC, e.seq DESC"
+	var last *query.ListKey // the last event that this piece looks at
+	if q.Filter != nil && q.Scan > 0 {
+		var k query.ListKey
+		err := tx.QueryRowContext(ctx, "SELECT e.occurred_us, e.seq FROM events e INDEXED BY events_by_time WHERE "+
+			where+order+" LIMIT 1 OFFSET ?", append(args[:len(args):len(args)], q.Scan-1)...).Scan(&k.OccurredUS, &k.Seq)
+		if err == nil {
+			last = &k
+			where += " AND (e.occurred_us, e.seq) >= (?, ?)"
+			args = append(args, k.OccurredUS, k.Seq)
+		} else if err := noRows(err); err != nil {
+			return query.ListPage{}, err
+		}
+	}
+	if cond, more := q.Filter.SQL(columns{}); cond != "" {
+		where += " AND (" + cond + ")"
+		args = append(args, more...)
+	}
+	// One more than asked for tells whether the list goes on.
+	found, err := events(ctx, tx, q.Project, "SELECT "+eventFields+
+		" FROM events e INDEXED BY events_by_time CROSS JOIN dims d ON d.id = e.dims WHERE "+where+order+" LIMIT ?",
+		append(args, q.Limit+1)...)
+	if err != nil {
+		return query.ListPage{}, err
+	}
+	page := query.ListPage{Events: found, Next: last}
+	if len(found) > q.Limit {
+		e := found[q.Limit-1]
+		page.Events, page.Next = found[:q.Limit], &query.ListKey{OccurredUS: e.OccurredUS, Seq: e.Seq}
+	}
+	return page, nil
+}
+
+// EventsAfter implements query.Store.
+func (s *Store) EventsAfter(ctx context.Context, q query.AfterQuery) ([]*query.Event, error) {
+	where, args := "e.seq > ? AND e.seq <= ? AND e.project = "+projectID, []any{q.After, q.UpTo, q.Project}
+	if cond, more := q.Filter.SQL(columns{}); cond != "" {
+		where += " AND (" + cond + ")"
+		args = append(args, more...)
+	}
+	var found []*query.Event
+	err := s.db.View(ctx, func(tx *sql.Tx) (err error) {
+		found, err = events(ctx, tx, q.Project, "SELECT "+eventFields+
+			" FROM events e NOT INDEXED CROSS JOIN dims d ON d.id = e.dims WHERE "+where+" ORDER BY e.seq LIMIT ?", append(args, q.Limit)...)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read events in order: %w", portError(ctx, err))
+	}
+	return found, nil
+}
+
+// LastSeq implements query.Store.
+func (s *Store) LastSeq(ctx context.Context) (int64, error) {
+	var n int64
+	if err := s.db.Reader().QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM events").Scan(&n); err != nil {
+		return 0, fmt.Errorf("find last row: %w", portError(ctx, err))
+	}
+	return n, nil
+}
+
+// Projects implements query.Store.
+func (s *Store) Projects(ctx context.Context) (_ []string, err error) {
+	rows, err := s.db.Reader().QueryContext(ctx, "SELECT name FROM projects ORDER BY name")
+	if err != nil {
+		return nil, fmt.Errorf("list projects: %w", portError(ctx, err))
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	var names []string
+	for rows.Next() {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return nil, fmt.Errorf("list projects: %w", portError(ctx, err))
+		}
+		names = append(names, name)
+	}
+	return names, portError(ctx, rows.Err())
+}
+
+func readPositions(ctx context.Context, q querier) (_ map[queue.Stream]query.StoredPosition, err error) {
+	rows, err := q.QueryContext(ctx, "SELECT stream, epoch, sequence, time_us FROM positions")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	m := map[queue.Stream]query.StoredPosition{}
+	for rows.Next() {
+		var stream string
+		var epoch, sequence int64
+		var p query.StoredPosition
+		if err := rows.Scan(&stream, &epoch, &sequence, &p.TimeUS); err != nil {
+			return nil, err
+		}
+		p.Epoch, p.Sequence = uint64(epoch), uint64(sequence)
+		m[queue.Stream(stream)] = p
+	}
+	return m, rows.Err()
+}
+
+// Balance implements query.Store.
+func (s *Store) Balance(ctx context.Context, project string, hours int) (query.BalanceState, error) {
+	var st query.BalanceState
+	err := s.db.View(ctx, func(tx *sql.Tx) error {
+		var err error
+		st, err = readBalance(ctx, tx, project, hours)
+		return err
+	})
+	if err != nil {
+		return query.BalanceState{}, fmt.Errorf("read balance: %w", portError(ctx, err))
+	}
+	return st, nil
+}
+
+func readBalance(ctx context.Context, tx querier, project string, hours int) (st query.BalanceState, err error) {
+	if st.Positions, err = readPositions(ctx, tx); err != nil {
+		return st, err
+	}
+	err = tx.QueryRowContext(ctx, "SELECT coalesce(sum(accepted), 0), coalesce(sum(stored), 0), coalesce(sum(duplicate), 0), "+
+		"coalesce(sum(conflict), 0), coalesce(sum(dead_letter), 0), coalesce(sum(erased), 0) FROM balance WHERE project = "+projectID, project).
+		Scan(&st.Total.Accepted, &st.Total.Stored, &st.Total.Duplicate, &st.Total.Conflict, &st.Total.DeadLetter, &st.Total.Erased)
+	if err != nil {
+		return st, err
+	}
+	rows, err := tx.QueryContext(ctx, "SELECT hour, accepted, stored, duplicate, conflict, dead_letter, erased FROM balance "+
+		"WHERE project = "+projectID+" ORDER BY hour DESC LIMIT ?", project, hours)
+	if err != nil {
+		return st, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		var h query.HourCounters
+		if err := rows.Scan(&h.Hour, &h.Accepted, &h.Stored, &h.Duplicate, &h.Conflict, &h.DeadLetter, &h.Erased); err != nil {
+			return st, err
+		}
+		st.Hours = append(st.Hours, h)
+	}
+	return st, rows.Err()
+}
+
+// columns are the filter's view of `events e JOIN dims d`.
+type columns struct{}
+
+// Column implements filter.Columns.
+func (columns) Column(f filter.Field) string {
+	switch f {
+	case filter.ID:
+		return "e.id"
+	case filter.Text:
+		return "e.text"
+	case filter.Source:
+		return "d.source"
+	case filter.UserID:
+		return "e.user_id"
+	case filter.Language:
+		return "d.language"
+	case filter.ModelVersion:
+		return "d.model"
+	case filter.Label:
+		return "e.label"
+	case filter.Score:
+		return "e.score_e4"
+	case filter.OccurredAt:
+		return "e.occurred_us"
+	case filter.AcceptedAt:
+		return "e.accepted_us"
+	default:
+		return "NULL"
+	}
+}
+
+// Contains implements filter.Columns. SQLite's lower() changes ASCII only.
+func (columns) Contains() string { return "instr(lower(e.text), ?) > 0" }
+
+// HasAttribute implements filter.Columns.
+func (columns) HasAttribute() string {
+	return "EXISTS (SELECT 1 FROM json_each(e.attributes) WHERE key = ?)"
+}
+
+// CompareAttribute implements filter.Columns.
+func (columns) CompareAttribute(operator string) string {
+	return "EXISTS (SELECT 1 FROM json_each(e.attributes) WHERE key = ? AND value " + operator + " ?)"
+}

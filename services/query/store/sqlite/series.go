@@ -1,0 +1,133 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/synapse-analytics/synapse/services/query"
+	"github.com/synapse-analytics/synapse/services/query/filter"
+)
+
+// Series implements query.Store.
+func (s *Store) Series(ctx context.Context, q query.SeriesQuery, f func(query.SeriesRow) error) error {
+	err := s.db.View(ctx, func(tx *sql.Tx) error { return series(ctx, tx, q, f) })
+	if err != nil {
+		return fmt.Errorf("read series: %w", portError(ctx, err))
+	}
+	return nil
+}
+
+func series(ctx context.Context, tx querier, q query.SeriesQuery, f func(query.SeriesRow) error) (err error) {
+	text, args := seriesSQL(q)
+	rows, err := tx.QueryContext(ctx, text, args...)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	var bucket int64
+	var row query.SeriesRow
+	dest := []any{
+		&bucket, &row.Cells[0].Count, &row.Cells[1].Count, &row.Cells[2].Count,
+		&row.Cells[0].SumE4, &row.Cells[1].SumE4, &row.Cells[2].SumE4,
+	}
+	for i := range q.GroupBy {
+		dest = append(dest, &row.Group[i])
+	}
+	for rows.Next() {
+		if err := rows.Scan(dest...); err != nil {
+			return err
+		}
+		row.StartUS = q.StartUS + bucket*q.StepUS
+		if row.Cells[0].Count+row.Cells[1].Count+row.Cells[2].Count == 0 {
+			continue // the filter left nothing of it
+		}
+		if err := f(row); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// seriesSQL reads the rows over all dims when that is enough, otherwise those by
+// dims.
+func seriesSQL(q query.SeriesQuery) (string, []any) {
+	byDims := len(q.GroupBy) > 0 || q.Filter.Names(filter.Source) || q.Filter.Names(filter.Language) || q.Filter.Names(filter.ModelVersion)
+	start, end := bucketOf(q.StartUS, q.Grain), bucketOf(q.EndUS, q.Grain)
+	steps := q.StepUS / q.Grain.US()
+	if steps == 0 { // one bucket for the whole range
+		steps = max(end-start, 1)
+	}
+	var b strings.Builder
+	args := []any{start, steps}
+	b.WriteString("SELECT (r.bucket - ?) / ? AS b")
+	for _, column := range [...]string{"n", "s"} {
+		for label := 1; label <= 3; label++ {
+			fmt.Fprintf(&b, ", coalesce(sum(r.%s%d", column, label)
+			if q.Filter != nil {
+				// With the label as a constant, the filter is one over dims.
+				cond, more := q.Filter.SQL(dimColumns{label})
+				b.WriteString(") FILTER (WHERE " + cond)
+				args = append(args, more...)
+			}
+			b.WriteString("), 0)")
+		}
+	}
+	groups := []string{"b"}
+	for _, d := range q.GroupBy {
+		b.WriteString(", " + dimColumn(d))
+		groups = append(groups, dimColumn(d))
+	}
+	b.WriteString(" FROM rollups r")
+	grain := int64(q.Grain) + totals
+	if byDims {
+		b.WriteString(" CROSS JOIN dims d ON d.id = r.dims")
+		grain = int64(q.Grain)
+	}
+	b.WriteString(" WHERE r.project = " + projectID + " AND r.grain = ? AND r.bucket >= ? AND r.bucket < ?")
+	args = append(args, q.Project, grain, start, end)
+	by := strings.Join(groups, ", ")
+	b.WriteString(" GROUP BY " + by + " ORDER BY " + by)
+	return b.String(), args
+}
+
+func dimColumn(d query.Dimension) string {
+	switch d {
+	case query.BySource:
+		return "d.source"
+	case query.ByLanguage:
+		return "d.language"
+	default:
+		return "d.model"
+	}
+}
+
+// dimColumns are the filter's view of a label of a rollup row.
+type dimColumns struct{ label int }
+
+// Column implements filter.Columns.
+func (c dimColumns) Column(f filter.Field) string {
+	switch f {
+	case filter.Source:
+		return "d.source"
+	case filter.Language:
+		return "d.language"
+	case filter.ModelVersion:
+		return "d.model"
+	case filter.Label:
+		return fmt.Sprint(c.label)
+	default:
+		return "NULL" // not in the scope of a filter over dimensions
+	}
+}
+
+// Contains implements filter.Columns; no such filter reaches a rollup.
+func (dimColumns) Contains() string { return "? IS NULL" }
+
+// HasAttribute implements filter.Columns; no such filter reaches a rollup.
+func (dimColumns) HasAttribute() string { return "? IS NULL" }
+
+// CompareAttribute implements filter.Columns; no such filter reaches a rollup.
+func (dimColumns) CompareAttribute(string) string { return "? IS NULL AND ? IS NULL" }

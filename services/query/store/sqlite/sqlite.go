@@ -1,0 +1,185 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/rand"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/synapse-analytics/synapse/internal/queue"
+	"github.com/synapse-analytics/synapse/internal/sqldb"
+	"github.com/synapse-analytics/synapse/services/query"
+)
+
+//go:embed migrations/*.sql
+var embedded embed.FS
+
+// applicationID marks the file as a query store: "SYNQ".
+const applicationID = 0x53594e51
+
+// Options are settings; the zero value of each means its default.
+type Options struct {
+	// Readers is the number of reader connections, 1 to 64; default 4.
+	Readers int
+	// CacheBytes is the writer's page cache; default 64 MiB.
+	CacheBytes int64
+	// Logger gets what the database does by itself; nil is slog.Default.
+	Logger *slog.Logger
+}
+
+// Store is a query store in one SQLite file.
+type Store struct {
+	db *sqldb.DB
+
+	mu     sync.Mutex // the writer's: guards what follows
+	closed bool
+	raw    *rawConn
+	cache  writerCache
+}
+
+var _ query.Store = (*Store)(nil)
+
+// Open opens the file at path, creates it if needed, and brings its schema up to
+// date. One process may have it open for writing.
+func Open(ctx context.Context, path string, o Options) (*Store, error) {
+	s, err := open(ctx, path, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.prepare(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open query store: %w", err), s.db.Close())
+	}
+	return s, nil
+}
+
+// OpenReadOnly opens an existing file whose owner is stopped, to read or verify
+// it. It neither creates nor migrates.
+func OpenReadOnly(ctx context.Context, path string, o Options) (*Store, error) {
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("open query store: %w", err)
+	}
+	s, err := open(ctx, path, o)
+	if err != nil {
+		return nil, err
+	}
+	m, err := migrations()
+	if err == nil {
+		err = s.db.CheckSchema(ctx, m)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open query store: %w", err), s.db.Close())
+	}
+	s.closed = true // to writers
+	return s, nil
+}
+
+func open(ctx context.Context, path string, o Options) (*Store, error) {
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 64 << 20
+	}
+	db, err := sqldb.Open(ctx, path, sqldb.Options{
+		ApplicationID: applicationID, Readers: o.Readers, WriterCacheBytes: o.CacheBytes,
+		// A batch of 5,000 events is about 1,000 pages: with the default each
+		// commit would checkpoint.
+		AutoCheckpointPages: 4000,
+		// A read that finds all connections taken is refused as busy, not left
+		// to hang.
+		AcquireTimeout: 5 * time.Second,
+		Logger:         o.Logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open query store: %w", err)
+	}
+	return &Store{db: db}, nil
+}
+
+func migrations() (fs.FS, error) { return fs.Sub(embedded, "migrations") }
+
+func (s *Store) prepare(ctx context.Context) error {
+	m, err := migrations()
+	if err != nil {
+		return err
+	}
+	if err := s.db.Migrate(ctx, m); err != nil {
+		return err
+	}
+	fresh := make([]byte, 32)
+	if _, err := rand.Read(fresh); err != nil {
+		return err
+	}
+	return s.write(ctx, func(c *rawConn) error {
+		return c.exec("INSERT INTO meta (key, value) VALUES ('secret', ?) ON CONFLICT DO NOTHING", fresh)
+	})
+}
+
+// Secret implements query.Store.
+func (s *Store) Secret(ctx context.Context) ([]byte, error) {
+	var secret []byte
+	err := s.db.Reader().QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'secret'").Scan(&secret)
+	if err != nil {
+		return nil, fmt.Errorf("read secret: %w", portError(ctx, err))
+	}
+	return secret, nil
+}
+
+// Ready implements query.Store.
+func (s *Store) Ready(ctx context.Context) error {
+	var one int
+	if err := s.db.Reader().QueryRowContext(ctx, "SELECT count(*) FROM positions").Scan(&one); err != nil {
+		return fmt.Errorf("the store %s does not answer: %w; look at its disk", s.db.Path(), portError(ctx, err))
+	}
+	return nil
+}
+
+// Stats returns the numbers of the file, for metrics.
+func (s *Store) Stats() sqldb.Stats { return s.db.Stats() }
+
+// Backup writes a consistent copy to path, which must not exist.
+func (s *Store) Backup(ctx context.Context, path string) error { return s.db.Backup(ctx, path) }
+
+// Close implements query.Store.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.raw != nil {
+		s.raw.close()
+	}
+	s.closed = true
+	s.mu.Unlock()
+	return s.db.Close()
+}
+
+// Positions implements query.Store.
+func (s *Store) Positions(ctx context.Context) (map[queue.Stream]query.StoredPosition, error) {
+	p, err := readPositions(ctx, s.db.Reader())
+	if err != nil {
+		return nil, fmt.Errorf("read positions: %w", portError(ctx, err))
+	}
+	return p, nil
+}
+
+// portError turns an error of the database into one of the port's.
+func portError(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	err = sqldb.Wrap(err)
+	switch {
+	case errors.Is(err, sqldb.ErrBusy):
+		return fmt.Errorf("%w: %w", query.ErrBusy, err)
+	case errors.Is(err, sqldb.ErrFull):
+		return fmt.Errorf("%w: %w", query.ErrFull, err)
+	case errors.Is(err, sqldb.ErrIO), errors.Is(err, sqldb.ErrCorrupt):
+		return fmt.Errorf("%w: %w", query.ErrBroken, err)
+	default:
+		return err
+	}
+}
