@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"maps"
 	"net"
 	"slices"
@@ -16,7 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"github.com/synapse-analytics/synapse/internal/grpctelemetry"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
@@ -47,8 +46,7 @@ var forwarded = []string{"authorization", "traceparent", "tracestate", "idempote
 type Options struct {
 	// Backends maps the full name of each service to the connection of its role.
 	Backends map[string]grpc.ClientConnInterface
-	// Logger, TracerProvider and MeterProvider are the process's own.
-	Logger         *slog.Logger
+	// TracerProvider and MeterProvider are the process's own.
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
 	// Reflection says whether callers may list the services.
@@ -64,12 +62,16 @@ type Server struct {
 }
 
 // New returns a proxy that does not answer yet.
-func New(opts Options) *Server {
+func New(opts Options) (*Server, error) {
+	tel, err := grpctelemetry.NewServer(grpctelemetry.Options{TracerProvider: opts.TracerProvider, MeterProvider: opts.MeterProvider})
+	if err != nil {
+		return nil, fmt.Errorf("telemetry: %w", err)
+	}
 	s := &Server{backends: opts.Backends, health: health.NewServer()}
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(rawCodec{}),
 		grpc.UnknownServiceHandler(s.handle),
-		grpc.StatsHandler(otelgrpc.NewServerHandler(otelgrpc.WithTracerProvider(opts.TracerProvider), otelgrpc.WithMeterProvider(opts.MeterProvider))),
+		grpc.ChainStreamInterceptor(tel.Stream),
 		grpc.MaxRecvMsgSize(maxMessageBytes), grpc.MaxSendMsgSize(maxMessageBytes),
 		grpc.MaxConcurrentStreams(maxStreams), grpc.MaxHeaderListSize(maxHeaderBytes), grpc.ConnectionTimeout(10*time.Second),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
@@ -81,7 +83,7 @@ func New(opts Options) *Server {
 		reflectionv1.RegisterServerReflectionServer(s.grpc, reflection.NewServerV1(ro))
 		reflectionv1alpha.RegisterServerReflectionServer(s.grpc, reflection.NewServer(ro))
 	}
-	return s
+	return s, nil
 }
 
 // GetServiceInfo lists the services for reflection.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"net"
 	"testing"
 
@@ -78,13 +77,14 @@ func proxied(t *testing.T) queryv1.QueryServiceClient {
 	backend := grpc.NewServer()
 	queryv1.RegisterQueryServiceServer(backend, queryServer{})
 	toBackend := start(t, backend.Serve, backend.Stop)
-	p := New(Options{
+	p, err := New(Options{
 		Backends: map[string]grpc.ClientConnInterface{"synapse.query.v1.QueryService": toBackend}, Reflection: true,
-		Logger: slog.New(slog.DiscardHandler), TracerProvider: tracenoop.NewTracerProvider(), MeterProvider: metricnoop.NewMeterProvider(),
+		TracerProvider: tracenoop.NewTracerProvider(), MeterProvider: metricnoop.NewMeterProvider(),
 	})
+	require.NoError(t, err)
 	require.Contains(t, p.GetServiceInfo(), "synapse.query.v1.QueryService")
 	conn := start(t, p.Serve, func() { p.Stop(context.Background()) })
-	_, err := typeOnly(conn)
+	_, err = typeOnly(conn)
 	require.Equal(t, codes.Unimplemented, status.Code(err))
 	return queryv1.NewQueryServiceClient(conn)
 }
@@ -150,10 +150,11 @@ func TestRefusalOfAnOpenStream(t *testing.T) {
 		return errs.MissingThing("refused at once")
 	}))
 	toBackend := start(t, backend.Serve, backend.Stop)
-	p := New(Options{
-		Backends: map[string]grpc.ClientConnInterface{"synapse.ingest.v1.IngestService": toBackend},
-		Logger:   slog.New(slog.DiscardHandler), TracerProvider: tracenoop.NewTracerProvider(), MeterProvider: metricnoop.NewMeterProvider(),
+	p, err := New(Options{
+		Backends:       map[string]grpc.ClientConnInterface{"synapse.ingest.v1.IngestService": toBackend},
+		TracerProvider: tracenoop.NewTracerProvider(), MeterProvider: metricnoop.NewMeterProvider(),
 	})
+	require.NoError(t, err)
 	conn := start(t, p.Serve, func() { p.Stop(context.Background()) })
 	st, err := ingestv1.NewIngestServiceClient(conn).StreamEvents(t.Context())
 	require.NoError(t, err)

@@ -64,7 +64,6 @@ func (s *Server) endableStream(srv any, ss grpc.ServerStream, _ *grpc.StreamServ
 		defer s.streams.readers.Done()
 		e.read()
 	}()
-	defer close(e.want)
 	callFrom(e.ctx).end = e.cancel
 	return handler(srv, e)
 }
@@ -88,11 +87,18 @@ func newEndable(ss grpc.ServerStream, typed func(error) error) *endable {
 
 func (e *endable) Context() context.Context { return e.ctx }
 
-// read receives for RecvMsg until the handler has returned. When it is in the
-// middle of one then, gRPC ends the stream, and so the wait, right after.
+// read receives for RecvMsg until the context has ended, which it has at the
+// latest when the handler has returned. When it is in the middle of one then,
+// gRPC ends the stream, and so the wait, right after. want is never closed: a
+// goroutine of the handler's may still be in RecvMsg.
 func (e *endable) read() {
-	for m := range e.want {
-		e.got <- e.ServerStream.RecvMsg(m)
+	for {
+		select {
+		case m := <-e.want:
+			e.got <- e.ServerStream.RecvMsg(m)
+		case <-e.ctx.Done():
+			return
+		}
 	}
 }
 

@@ -243,3 +243,32 @@ func TestNetworkAndInProcess(t *testing.T) {
 	require.NoError(t, f.server.Stop(as(t, "")))
 	require.NoError(t, <-served)
 }
+
+// TestReceiverOutlivesHandler: a handler that returns while a goroutine of its
+// own goes on receiving must not end the process.
+func TestReceiverOutlivesHandler(t *testing.T) {
+	f := start(t, nil)
+	var receivers sync.WaitGroup
+	f.stream = func(ss grpc.BidiStreamingServer[ingestv1.StreamEventsRequest, ingestv1.StreamEventsResponse]) error {
+		receivers.Go(func() {
+			for {
+				if _, err := ss.Recv(); err != nil {
+					return
+				}
+			}
+		})
+		return errs.Malformed("refused while messages come")
+	}
+	for range 50 {
+		ss, err := f.ingests.StreamEvents(as(t, ingestKey))
+		require.NoError(t, err)
+		for seq := int64(1); seq < 20; seq++ {
+			if ss.Send(&ingestv1.StreamEventsRequest{Parent: "projects/demo", Sequence: seq, Events: []*typev1.EventInput{{Text: "x"}}}) != nil {
+				break
+			}
+		}
+		_, err = ss.Recv()
+		requireError(t, err, errs.MalformedRequest)
+	}
+	receivers.Wait()
+}

@@ -76,7 +76,7 @@ type Set struct {
 func (s *Set) Extract(b *Block, st *State) {
 	words, chars := s.Words[:0], s.Chars[:0]
 	before := beforeBut(b)
-	for i := 0; i < b.N; i++ {
+	for i := range b.N {
 		t := &b.Tokens[i]
 		if t.Kind == Sep {
 			st.scope = 0

@@ -33,7 +33,9 @@ type IngestServiceClient interface {
 	// Takes over a batch of events. The answer comes after the queue has them on
 	// disk; each event has its own verdict, so one bad event does not hold up the
 	// others. Fails as a whole only for credentials, size, syntax and overload
-	// (RESOURCE_EXHAUSTED with RetryInfo); then none of its events was accepted.
+	// (RESOURCE_EXHAUSTED with RetryInfo); then none of its events was accepted,
+	// unless the error says that the outcome is unknown: then send them again with
+	// the same ids.
 	//
 	//	grpcurl -plaintext -H "authorization: Bearer $KEY" -d '{"parent":"projects/-",
 	//	  "events":[{"text":"Love it"}]}' 127.0.0.1:9090
@@ -96,7 +98,9 @@ type IngestServiceServer interface {
 	// Takes over a batch of events. The answer comes after the queue has them on
 	// disk; each event has its own verdict, so one bad event does not hold up the
 	// others. Fails as a whole only for credentials, size, syntax and overload
-	// (RESOURCE_EXHAUSTED with RetryInfo); then none of its events was accepted.
+	// (RESOURCE_EXHAUSTED with RetryInfo); then none of its events was accepted,
+	// unless the error says that the outcome is unknown: then send them again with
+	// the same ids.
 	//
 	//	grpcurl -plaintext -H "authorization: Bearer $KEY" -d '{"parent":"projects/-",
 	//	  "events":[{"text":"Love it"}]}' 127.0.0.1:9090

@@ -1,0 +1,100 @@
+# Synapse. `make help` lists the targets.
+SHELL := /bin/bash -o pipefail
+export GOFLAGS := -buildvcs=false
+BIN := $(CURDIR)/.bin
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS := -s -w -X github.com/synapse-analytics/synapse/internal/app.Version=$(VERSION)
+
+.DEFAULT_GOAL := help
+
+# ---- setup -------------------------------------------------------------------
+# Third-party tools at pinned versions, each built with its own dependencies.
+TOOLS := \
+	github.com/bufbuild/buf/cmd/buf@v1.75.0 \
+	google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12 \
+	google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2 \
+	github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-grpc-gateway@v2.33.0 \
+	github.com/grpc-ecosystem/grpc-gateway/v2/protoc-gen-openapiv3@v2.33.0 \
+	github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 \
+	github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 \
+	gotest.tools/gotestsum@v1.13.0 \
+	github.com/nats-io/nats-server/v2@v2.15.2
+
+.PHONY: setup setup-tools setup-browser
+setup: setup-tools setup-browser ## install all that building and testing needs (pinned, into .bin)
+setup-tools:
+	@mkdir -p $(BIN)
+	@for t in $(TOOLS); do \
+		mod=$${t%@*}; ver=$${t#*@}; name=$$(basename $${mod%/v[0-9]}); \
+		if [ -x $(BIN)/$$name ] && [ "$$(go version -m $(BIN)/$$name | awk '$$1=="mod"{print $$3}')" = "$$ver" ]; then continue; fi; \
+		echo "install $$name $$ver"; \
+		GOBIN=$(BIN) GOWORK=off go install -trimpath -ldflags="-s -w" $$t || exit 1; \
+	done
+setup-browser:
+	@if ! command -v chromium >/dev/null 2>&1; then \
+		if command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+		else echo "chromium is needed for the browser tests: install it with your system's package manager" >&2; exit 1; fi; \
+	fi
+	@cd web && if [ ! -d node_modules ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then npm ci --no-audit --no-fund --silent; fi
+
+# ---- build -------------------------------------------------------------------
+.PHONY: build demo clean
+build: ## build bin/synapse and one binary per role (needs Go only)
+	@mkdir -p bin
+	go build -trimpath -ldflags="$(LDFLAGS)" -o bin/ ./cmd/...
+demo: build ## start everything, import the sample reviews, show the charts, stay up (DEMO_EXIT=1 stops after showing)
+	@./bin/synapse demo $(if $(DEMO_EXIT),--exit)
+clean: ## remove what was built
+	rm -rf bin dist e2e/artifacts web/test/artifacts
+
+# ---- generated code ----------------------------------------------------------
+.PHONY: gen gen-check web
+gen: ## generate code from proto/ and the merged OpenAPI document
+	GOWORK=off go -C tools run ./vendorproto $(CURDIR)/third_party/proto
+	$(BIN)/buf format -w third_party
+	$(BIN)/buf generate
+	go run ./services/gateway/openapi/gen
+web: ## build the dashboard into services/gateway/assets/dist
+	cd web && npm run --silent build
+gen-check: gen web ## fail when generated code or the built dashboard is not current
+	@git add -AN gen third_party services/gateway && git diff --exit-code --stat -- gen third_party services/gateway/assets services/gateway/openapi \
+		|| { echo "generated files are not current: run make gen web and commit them" >&2; exit 1; }
+
+# ---- checks ------------------------------------------------------------------
+.PHONY: lint test unit e2e fuzz
+lint: ## buf, golangci-lint, go vet, shell, dashboard types
+	$(BIN)/buf format -d --exit-code proto
+	$(BIN)/buf lint
+	@if git rev-parse --verify -q HEAD~1 >/dev/null && git cat-file -e HEAD~1:buf.yaml 2>/dev/null; then \
+		$(BIN)/buf breaking proto --against '.git#ref=HEAD~1,subdir=proto'; fi
+	go vet work
+	$(BIN)/golangci-lint run ./...
+	cd e2e && $(BIN)/golangci-lint run --config ../.golangci.yml ./...
+	cd tools && $(BIN)/golangci-lint run --config ../.golangci.yml ./...
+	cd web && npm run --silent check
+unit: ## unit and conformance tests with the race detector
+	$(BIN)/gotestsum --format pkgname-and-test-fails -- -race -timeout 15m ./...
+	CGO_ENABLED=0 go test ./internal/sqldb/... ./services/auth/store/... ./services/query/store/...
+	cd web && npm run --silent test
+e2e: build ## end-to-end tests: real processes, all in one and apart
+	cd e2e && $(BIN)/gotestsum --format testname -- -count=1 -timeout 20m ./...
+test: setup unit e2e ## everything that CI holds us to, but for lint and generated code
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	@./tools/fuzz.sh $(or $(FUZZTIME),10s)
+
+# ---- measurements ------------------------------------------------------------
+.PHONY: bench bench-score soak model
+bench: build ## throughput and latency of the whole product, beside references of the same run
+	go run ./bench -bin bin/synapse
+bench-score: ## the scorer beside VADER, one core
+	go test -run '^$$' -bench . -benchmem ./model
+soak: build ## constant load for SOAK (10m) at RATE events a second (11600, a billion a day); fails on growth
+	go run ./bench -bin bin/synapse -soak $(or $(SOAK),10m) -rate $(or $(RATE),11600)
+model: ## train the scorer from the data sets beside the checkout
+	go run ./model/train -data $(or $(SYNAPSE_DATASETS),../shared/data/sentiment) -out model/weights/synapse-wide-1.bin
+
+# ---- help --------------------------------------------------------------------
+.PHONY: help
+help: ## this list
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,18 @@
+// Command synapse-gateway runs the role gateway; see `synapse-gateway --help`.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/synapse-analytics/synapse/internal/cli"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := cli.Role(ctx, "gateway", os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}

@@ -1,0 +1,18 @@
+// Command synapse-ingest runs the role ingest; see `synapse-ingest --help`.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/synapse-analytics/synapse/internal/cli"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := cli.Role(ctx, "ingest", os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}

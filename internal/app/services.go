@@ -1,0 +1,151 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/synapse-analytics/synapse/model"
+	"github.com/synapse-analytics/synapse/services/auth"
+	authsqlite "github.com/synapse-analytics/synapse/services/auth/store/sqlite"
+	"github.com/synapse-analytics/synapse/services/gateway"
+	"github.com/synapse-analytics/synapse/services/ingest"
+	"github.com/synapse-analytics/synapse/services/query"
+	querysqlite "github.com/synapse-analytics/synapse/services/query/store/sqlite"
+	"github.com/synapse-analytics/synapse/services/scoring"
+)
+
+// startServices makes and starts the services of the roles, but for the gateway,
+// which is started once gRPC answers.
+func (a *App) startServices(ctx context.Context) error {
+	for _, r := range a.roles {
+		if r == Gateway {
+			continue
+		}
+		s, err := a.newService(ctx, r)
+		if err != nil {
+			return errors.Join(fmt.Errorf("%s: %w", r, err), a.stopServices(ctx))
+		}
+		if err := s.Start(ctx); err != nil {
+			return errors.Join(fmt.Errorf("%s: %w", r, err), a.stopServices(ctx))
+		}
+		a.services[r] = s
+	}
+	return nil
+}
+
+func (a *App) newService(ctx context.Context, r Role) (service, error) {
+	log := a.log().With("role", string(r))
+	switch r {
+	case Auth:
+		store, err := authsqlite.Open(ctx, a.cfg.path("auth.db"), authsqlite.WithLogger(log))
+		if err != nil {
+			return nil, err
+		}
+		a.closers = append(a.closers, store.Close)
+		return auth.New(auth.Deps{
+			Config: a.cfg.Auth, Logger: log, TracerProvider: a.tel.TracerProvider, MeterProvider: a.tel.MeterProvider,
+			Store: store, Notifier: a.queue,
+		})
+	case Ingest:
+		return ingest.New(ingest.Deps{
+			Config: a.cfg.Ingest, Logger: log, TracerProvider: a.tel.TracerProvider, MeterProvider: a.tel.MeterProvider,
+			Queue: a.queue,
+		})
+	case Scoring:
+		return scoring.New(scoring.Deps{
+			Config: a.cfg.Scoring, Logger: log, TracerProvider: a.tel.TracerProvider, MeterProvider: a.tel.MeterProvider,
+			Queue: a.queue, Scorer: scoring.NewModelScorer(model.Default()),
+		})
+	case Query:
+		store, err := querysqlite.Open(ctx, a.cfg.path("query.db"), querysqlite.Options{Logger: log})
+		if err != nil {
+			return nil, err
+		}
+		a.closers = append(a.closers, store.Close)
+		return query.New(query.Deps{
+			Config: a.cfg.Query, Logger: log, TracerProvider: a.tel.TracerProvider, MeterProvider: a.tel.MeterProvider,
+			Queue: a.queue, Store: store, Fatal: func(err error) { a.group.Fail("query", err) },
+		})
+	}
+	return nil, fmt.Errorf("role %q has no service", r)
+}
+
+// stopServices stops them in the opposite order of the data flow's start, so
+// that what ingest accepted can still be scored and stored.
+func (a *App) stopServices(ctx context.Context) error {
+	var errs []error
+	for _, r := range AllRoles() {
+		if s := a.services[r]; s != nil {
+			stopCtx, cancel := context.WithTimeout(ctx, a.cfg.StopTimeout)
+			if err := s.Stop(stopCtx); err != nil {
+				errs = append(errs, fmt.Errorf("%s: %w", r, err))
+			}
+			cancel()
+		}
+	}
+	for _, c := range a.closers {
+		errs = append(errs, c())
+	}
+	a.closers = nil
+	return errors.Join(errs...)
+}
+
+func (a *App) startGateway(ctx context.Context) error {
+	if !a.has(Gateway) {
+		return nil
+	}
+	if a.httpLis == nil {
+		lis, err := net.Listen("tcp", a.cfg.HTTPAddr)
+		if err != nil {
+			return hintAddr(err, "http-addr")
+		}
+		a.httpLis = lis
+	}
+	g, err := gateway.New(gateway.Deps{
+		Config: a.cfg.Gateway, Logger: a.log().With("role", string(Gateway)), TracerProvider: a.tel.TracerProvider, MeterProvider: a.tel.MeterProvider,
+		Auth: a.conns[Auth], Ingest: a.conns[Ingest], Scoring: a.conns[Scoring], Query: a.conns[Query], Ready: a.Ready,
+	})
+	if err != nil {
+		return err
+	}
+	if err := g.Start(ctx, a.httpLis); err != nil {
+		return err
+	}
+	a.gateway = g
+	return nil
+}
+
+func (a *App) stopGateway(ctx context.Context) error {
+	if a.gateway == nil {
+		return nil
+	}
+	return a.gateway.Stop(ctx)
+}
+
+// updateHealth tells gRPC health of each service's state.
+func (a *App) updateHealth(ctx context.Context) {
+	stopping := a.stopping.Load()
+	if a.proxy != nil { // the roles answer for themselves
+		for _, name := range append(a.proxy.Services(), "") {
+			a.proxy.SetServing(name, !stopping)
+		}
+	}
+	if a.server == nil {
+		return
+	}
+	all := !stopping
+	for r, s := range a.services {
+		ok := !stopping && s.Ready(ctx) == nil
+		all = all && ok
+		a.server.SetServing(grpcServiceOf[r], ok)
+	}
+	a.server.SetServing("", all)
+}
+
+// grpcServiceOf names the gRPC service of a role, for health.
+var grpcServiceOf = map[Role]string{
+	Auth: "synapse.auth.v1.AuthService", Ingest: "synapse.ingest.v1.IngestService",
+	Scoring: "synapse.scoring.v1.ScoringService", Query: "synapse.query.v1.QueryService",
+}
