@@ -45,7 +45,6 @@ func testTenants(t *testing.T, c *harness.Cluster) {
 		method, rest, _ := strings.Cut(path, " ")
 		var body any
 		if method == "POST" {
-			body = map[string]any{}
 			if strings.HasSuffix(rest, "ingest") {
 				body = map[string]any{"events": []any{map[string]any{"text": "x"}}}
 			} else {

@@ -93,7 +93,7 @@ func TestImportRules(t *testing.T) {
 				t.Errorf("%s imports %s: only internal/sqldb does", p.ImportPath, full)
 			}
 			if under(full, "google.golang.org/grpc/status", "google.golang.org/grpc/codes") &&
-				!under(p.ImportPath, "gen", "internal/errs", "internal/grpcserver", "internal/grpcclient", "internal/authn", "internal/validation", "services/gateway", "internal/cli", "bench", "e2e") {
+				!under(p.ImportPath, "gen", "internal/errs", "internal/grpcserver", "internal/grpcclient", "internal/grpcproxy", "internal/grpctelemetry", "internal/authn", "internal/validation", "services/gateway", "internal/cli", "bench", "e2e") {
 				t.Errorf("%s imports %s: services make errors by internal/errs", p.ImportPath, full)
 			}
 		}

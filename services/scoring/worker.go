@@ -250,8 +250,9 @@ func (w *worker) publishJob(ctx context.Context, j *job) error {
 func (w *worker) publishScored(ctx context.Context, j *job) error {
 	p := j.msg.Position
 	return w.publish(ctx, queue.Scored, queue.Outgoing{
-		ID:   "s-" + strconv.FormatUint(p.Epoch, 10) + "-" + strconv.FormatUint(p.Sequence, 10),
-		Data: j.out,
+		Header: scoredHeader(j),
+		ID:     "s-" + strconv.FormatUint(p.Epoch, 10) + "-" + strconv.FormatUint(p.Sequence, 10),
+		Data:   j.out,
 	})
 }
 
@@ -319,4 +320,15 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
+}
+
+// scoredHeader tells how many events a scored message holds, so that one which
+// can not be read still keeps the balance. With dead letters the header of the
+// source would count too many.
+func scoredHeader(j *job) map[string]string {
+	counts := j.msg.Header[queue.CountsHeader]
+	if counts == "" || len(j.letters) > 0 {
+		return nil
+	}
+	return map[string]string{queue.CountsHeader: counts}
 }
