@@ -376,21 +376,25 @@ func TestWaitingIsBounded(t *testing.T) {
 
 func TestNewCallsAreRefusedWhenTheOldestWaitsLong(t *testing.T) {
 	release := make(chan struct{})
-	q := &memory{before: func(context.Context, int, queue.Outgoing) error { <-release; return nil }}
+	free := sync.OnceFunc(func() { close(release) })
+	defer free() // also when the test fails: the publisher waits for it
+	underway := make(chan struct{}, 8)
+	q := &memory{before: func(context.Context, int, queue.Outgoing) error { underway <- struct{}{}; <-release; return nil }}
 	s := newService(t, q, func(d *Deps) { d.Config.Batch.MaxInFlight, d.Config.Batch.MaxWait = 1, time.Millisecond })
 	var calls sync.WaitGroup
-	for i := range 2 {
-		calls.Go(func() {
-			_, _ = s.IngestEvents(callerCtx(context.Background(), project), request(textEvent(fmt.Sprint(i), "x")))
-		})
+	send := func(id string) {
+		calls.Go(func() { _, _ = s.IngestEvents(callerCtx(context.Background(), project), request(textEvent(id, "x"))) })
 	}
+	send("first")
+	<-underway // otherwise both could share a message, and none would wait
+	send("second")
 	require.Eventually(t, func() bool {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
 		_, err := s.IngestEvents(callerCtx(ctx, project), request(textEvent("x", "x")))
 		return errs.ReasonOf(err) == errs.BacklogFull
 	}, 10*time.Second, time.Millisecond)
-	close(release)
+	free()
 	calls.Wait()
 }
 
@@ -398,26 +402,36 @@ func TestStopAppendsWhatWaitsAndRefusesTheRest(t *testing.T) {
 	release := make(chan struct{})
 	q := &memory{before: func(context.Context, int, queue.Outgoing) error { <-release; return nil }}
 	s := newService(t, q, func(d *Deps) { d.Config.Batch.MaxInFlight = 1 })
+	free := sync.OnceFunc(func() { close(release) })
+	defer free() // also when the test fails: the publisher waits for it
 	var calls sync.WaitGroup
-	for i := range 10 {
+	send := func(i int) {
 		calls.Go(func() {
 			if _, err := s.IngestEvents(callerCtx(context.Background(), project), request(textEvent(fmt.Sprint(i), "x"))); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	require.Eventually(t, func() bool {
-		s.batcher.mu.Lock()
-		defer s.batcher.mu.Unlock()
-		return s.batcher.waitingCount+s.batcher.inFlight > 0 && len(q.messages) == 0 && s.batcher.inFlight == 1
-	}, 10*time.Second, time.Millisecond)
+	state := func(inFlight, waiting int) func() bool {
+		return func() bool {
+			s.batcher.mu.Lock()
+			defer s.batcher.mu.Unlock()
+			return s.batcher.inFlight == inFlight && s.batcher.waitingCount == waiting
+		}
+	}
+	send(0)
+	require.Eventually(t, state(1, 0), 10*time.Second, time.Millisecond)
+	for i := 1; i < 10; i++ {
+		send(i)
+	}
+	require.Eventually(t, state(1, 9), 10*time.Second, time.Millisecond)
 	calls.Go(func() {
 		if err := s.Stop(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
 	require.Eventually(t, func() bool { return s.Ready(context.Background()) != nil }, 10*time.Second, time.Millisecond)
-	close(release)
+	free()
 	calls.Wait()
 	require.Len(t, q.events(t), 10)
 	_, err := s.IngestEvents(callerCtx(t.Context(), project), request(textEvent("late", "x")))
