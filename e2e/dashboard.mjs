@@ -67,6 +67,23 @@ await step("the session is in HttpOnly cookies only", async () => {
   assert.ok(cookies.length > 0 && cookies.every((c) => c.httpOnly && c.sameSite === "Strict"), JSON.stringify(cookies));
   assert.equal(await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage })).then((s) => /eyJ|syn_sk_/.test(s)), false);
 });
+await step("the Start page makes a key, sends an event and shows it arrive", async () => {
+  await page.goto(base + "/#/default/start");
+  await page.getByRole("button", { name: "Create key" }).click();
+  await page.getByText(/curl/).first().waitFor();
+  const shown = await page.evaluate(() => document.body.innerText);
+  const key = shown.match(/syn_sk_[a-z0-9]{12}_[A-Za-z0-9]+/)?.[0];
+  assert.ok(key, "the command holds the new key");
+  const res = await fetch(`${base}/v1/projects/-/events:ingest`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+    body: JSON.stringify({ events: [{ text: "What a wonderful start-marker" }] }),
+  });
+  assert.equal(res.status, 200, await res.text());
+  await page.getByText("start-marker").first().waitFor();
+  await page.getByText(/counted/i).first().waitFor();
+  await shot("start");
+});
 await step("pulse shows live events", async () => {
   await ingest({ text: "I am delighted, pulse-marker", source: "dash" }, { text: hostile, source: "hostile" });
   await page.goto(base + "/#/default/pulse").catch(() => {});
