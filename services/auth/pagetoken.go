@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
+	"strings"
 	"time"
 
 	"github.com/synapse-analytics/synapse/internal/errs"
@@ -45,7 +46,7 @@ func (p pageTokens) decode(project, token string) (KeyCursor, error) {
 		return KeyCursor{}, nil
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(b) <= pageTokenHead+pageTokenMAC || b[0] != pageTokenVersion {
+	if strings.ContainsAny(token, "\r\n") || err != nil || len(b) <= pageTokenHead+pageTokenMAC || b[0] != pageTokenVersion {
 		return KeyCursor{}, errs.BadPageToken("page_token")
 	}
 	body, mac := b[:len(b)-pageTokenMAC], b[len(b)-pageTokenMAC:]
