@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -110,14 +111,26 @@ func moduleDir(t testing.TB) string {
 	}
 }
 
-// FreeAddr returns a loopback address that is free now.
+// FreeAddr returns a loopback address that is free now and that no connection
+// takes by itself: below the range that systems give to outgoing ones.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	for range 1000 {
+		addr := fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))
+		if _, taken := given.LoadOrStore(addr, true); taken {
+			continue
+		}
+		if l, err := net.Listen("tcp", addr); err == nil {
+			require.NoError(t, l.Close())
+			return addr
+		}
+	}
+	t.Fatal("no free port")
+	return ""
 }
+
+// given are the addresses that were handed out.
+var given sync.Map
 
 // Start starts a product of the shape in a fresh folder and waits until it is
 // ready. It is stopped, and its logs kept on failure, when the test ends.
