@@ -1,0 +1,326 @@
+#include "textflag.h"
+
+// n is a multiple of 8 and above 0 in all of these.
+
+// func addAsm(dst, src *float32, n int)
+TEXT ·addAsm(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ n+16(FP), CX
+	CMPQ CX, $32
+	JL   add8
+add32:
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	VADDPS  (SI), Y0, Y0
+	VADDPS  32(SI), Y1, Y1
+	VADDPS  64(SI), Y2, Y2
+	VADDPS  96(SI), Y3, Y3
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, 64(DI)
+	VMOVUPS Y3, 96(DI)
+	ADDQ $128, DI
+	ADDQ $128, SI
+	SUBQ $32, CX
+	CMPQ CX, $32
+	JGE  add32
+add8:
+	TESTQ CX, CX
+	JZ    adddone
+	VMOVUPS (DI), Y0
+	VADDPS  (SI), Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, DI
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JMP  add8
+adddone:
+	VZEROUPPER
+	RET
+
+// func axpyAsm(dst, src *float32, n int, a float32)
+TEXT ·axpyAsm(SB), NOSPLIT, $0-28
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ n+16(FP), CX
+	VBROADCASTSS a+24(FP), Y4
+axpy8:
+	VMULPS  (SI), Y4, Y0
+	VADDPS  (DI), Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, DI
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JNZ  axpy8
+	VZEROUPPER
+	RET
+
+// func maxAsm(dst, src *float32, n int)
+TEXT ·maxAsm(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ n+16(FP), CX
+max8:
+	// The second source wins on a tie (of +0 and -0), as in plain Go: v > dst
+	// is false there and dst stays.
+	VMOVUPS (SI), Y1
+	VMAXPS  (DI), Y1, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $32, DI
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JNZ  max8
+	VZEROUPPER
+	RET
+
+// func gateAsm(h, a, b *float32, n int)
+TEXT ·gateAsm(SB), NOSPLIT, $0-32
+	MOVQ h+0(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), CX
+	MOVL $0x7fffffff, AX
+	VMOVD AX, X10
+	VPBROADCASTD X10, Y10
+	MOVL $0x3f800000, AX
+	VMOVD AX, X11
+	VPBROADCASTD X11, Y11
+	MOVL $0x3f000000, AX
+	VMOVD AX, X12
+	VPBROADCASTD X12, Y12
+gate8:
+	VMOVUPS (SI), Y0          // x
+	VMOVUPS (DX), Y1          // y
+	VANDPS  Y10, Y0, Y2       // |x|
+	VANDPS  Y10, Y1, Y3       // |y|
+	VADDPS  Y2, Y11, Y2       // 1+|x|
+	VADDPS  Y3, Y11, Y3       // 1+|y|
+	VADDPS  Y1, Y3, Y4
+	VMULPS  Y4, Y0, Y4
+	VMULPS  Y3, Y2, Y2
+	VDIVPS  Y2, Y4, Y4        // Y4/Y2
+	VMULPS  Y12, Y4, Y4
+	VMOVUPS Y4, (DI)
+	ADDQ $32, DI
+	ADDQ $32, SI
+	ADDQ $32, DX
+	SUBQ $8, CX
+	JNZ  gate8
+	VZEROUPPER
+	RET
+
+// func gateSumAsm(h, bias, r0, r1, r2, r3, r4 *float32, n int)
+TEXT ·gateSumAsm(SB), NOSPLIT, $0-64
+	MOVQ h+0(FP), DI
+	MOVQ bias+8(FP), SI
+	MOVQ r0+16(FP), R8
+	MOVQ r1+24(FP), R9
+	MOVQ r2+32(FP), R10
+	MOVQ r3+40(FP), R11
+	MOVQ r4+48(FP), R12
+	MOVQ n+56(FP), CX
+	LEAQ (CX*4), DX           // from values to gates, in bytes
+	MOVL $0x7fffffff, AX
+	VMOVD AX, X10
+	VPBROADCASTD X10, Y10
+	MOVL $0x3f800000, AX
+	VMOVD AX, X11
+	VPBROADCASTD X11, Y11
+	MOVL $0x3f000000, AX
+	VMOVD AX, X12
+	VPBROADCASTD X12, Y12
+	XORQ BX, BX
+gatesum8:
+	VMOVUPS (SI)(BX*1), Y0
+	VADDPS  (R8)(BX*1), Y0, Y0
+	VADDPS  (R9)(BX*1), Y0, Y0
+	VADDPS  (R10)(BX*1), Y0, Y0
+	VADDPS  (R11)(BX*1), Y0, Y0
+	VADDPS  (R12)(BX*1), Y0, Y0
+	LEAQ (BX)(DX*1), AX
+	VMOVUPS (SI)(AX*1), Y1
+	VADDPS  (R8)(AX*1), Y1, Y1
+	VADDPS  (R9)(AX*1), Y1, Y1
+	VADDPS  (R10)(AX*1), Y1, Y1
+	VADDPS  (R11)(AX*1), Y1, Y1
+	VADDPS  (R12)(AX*1), Y1, Y1
+	VANDPS  Y10, Y0, Y2
+	VANDPS  Y10, Y1, Y3
+	VADDPS  Y2, Y11, Y2
+	VADDPS  Y3, Y11, Y3
+	VADDPS  Y1, Y3, Y4
+	VMULPS  Y4, Y0, Y4
+	VMULPS  Y3, Y2, Y2
+	VDIVPS  Y2, Y4, Y4
+	VMULPS  Y12, Y4, Y4
+	VMOVUPS Y4, (DI)(BX*1)
+	ADDQ $32, BX
+	SUBQ $8, CX
+	JNZ  gatesum8
+	VZEROUPPER
+	RET
+
+// func gateGradAsm(dpre, pre, dh *float32, n int)
+TEXT ·gateGradAsm(SB), NOSPLIT, $0-32
+	MOVQ dpre+0(FP), DI
+	MOVQ pre+8(FP), SI
+	MOVQ dh+16(FP), R8
+	MOVQ n+24(FP), CX
+	LEAQ (CX*4), DX
+	MOVL $0x7fffffff, AX
+	VMOVD AX, X10
+	VPBROADCASTD X10, Y10
+	MOVL $0x3f800000, AX
+	VMOVD AX, X11
+	VPBROADCASTD X11, Y11
+	MOVL $0x3f000000, AX
+	VMOVD AX, X12
+	VPBROADCASTD X12, Y12
+	XORQ BX, BX
+gategrad8:
+	LEAQ (BX)(DX*1), AX
+	VMOVUPS (SI)(BX*1), Y0    // x
+	VMOVUPS (SI)(AX*1), Y1    // y
+	VMOVUPS (R8)(BX*1), Y5
+	VMULPS  Y12, Y5, Y5       // d/2
+	VANDPS  Y10, Y0, Y2
+	VANDPS  Y10, Y1, Y3
+	VADDPS  Y2, Y11, Y2
+	VADDPS  Y3, Y11, Y3
+	VDIVPS  Y2, Y11, Y2       // ix
+	VDIVPS  Y3, Y11, Y3       // iy
+	VMULPS  Y3, Y1, Y4        // y*iy
+	VADDPS  Y4, Y11, Y4
+	VMULPS  Y4, Y5, Y4
+	VMULPS  Y2, Y2, Y6
+	VMULPS  Y6, Y4, Y4
+	VMOVUPS Y4, (DI)(BX*1)
+	VMULPS  Y2, Y0, Y4        // x*ix
+	VMULPS  Y4, Y5, Y4
+	VMULPS  Y3, Y3, Y6
+	VMULPS  Y6, Y4, Y4
+	VMOVUPS Y4, (DI)(AX*1)
+	ADDQ $32, BX
+	SUBQ $8, CX
+	JNZ  gategrad8
+	VZEROUPPER
+	RET
+
+// func dotAsm(a, b *float32, n int) float32
+TEXT ·dotAsm(SB), NOSPLIT, $0-28
+	MOVQ a+0(FP), DI
+	MOVQ b+8(FP), SI
+	MOVQ n+16(FP), CX
+	VXORPS Y0, Y0, Y0
+dot8:
+	VMOVUPS (DI), Y1
+	VMULPS  (SI), Y1, Y1
+	VADDPS  Y1, Y0, Y0
+	ADDQ $32, DI
+	ADDQ $32, SI
+	SUBQ $8, CX
+	JNZ  dot8
+	VEXTRACTF128 $1, Y0, X1
+	VADDPS  X1, X0, X0        // 0+4 1+5 2+6 3+7
+	VPERMILPD $1, X0, X1      // 2+6 3+7
+	VADDPS  X1, X0, X0
+	VMOVSHDUP X0, X1
+	VADDSS  X1, X0, X0
+	VMOVSS  X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func mul4x16(c *float32, ldc int, a *float32, lda int, b *float32, ldb int, k int)
+TEXT ·mul4x16(SB), NOSPLIT, $0-56
+	MOVQ c+0(FP), DI
+	MOVQ ldc+8(FP), R8
+	MOVQ a+16(FP), SI
+	MOVQ lda+24(FP), R9
+	MOVQ b+32(FP), BX
+	MOVQ ldb+40(FP), R10
+	MOVQ k+48(FP), CX
+	SHLQ $2, R8
+	SHLQ $2, R9
+	SHLQ $2, R10
+	LEAQ (DI)(R8*1), R11
+	LEAQ (R11)(R8*1), R12
+	LEAQ (R12)(R8*1), R13
+	LEAQ (SI)(R9*1), AX
+	LEAQ (AX)(R9*1), DX
+	LEAQ (DX)(R9*1), R9
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS (R11), Y2
+	VMOVUPS 32(R11), Y3
+	VMOVUPS (R12), Y4
+	VMOVUPS 32(R12), Y5
+	VMOVUPS (R13), Y6
+	VMOVUPS 32(R13), Y7
+mul4:
+	VMOVUPS (BX), Y8
+	VMOVUPS 32(BX), Y9
+	VBROADCASTSS (SI), Y10
+	VBROADCASTSS (AX), Y11
+	VMULPS Y8, Y10, Y12
+	VMULPS Y9, Y10, Y13
+	VMULPS Y8, Y11, Y14
+	VMULPS Y9, Y11, Y15
+	VADDPS Y12, Y0, Y0
+	VADDPS Y13, Y1, Y1
+	VADDPS Y14, Y2, Y2
+	VADDPS Y15, Y3, Y3
+	VBROADCASTSS (DX), Y10
+	VBROADCASTSS (R9), Y11
+	VMULPS Y8, Y10, Y12
+	VMULPS Y9, Y10, Y13
+	VMULPS Y8, Y11, Y14
+	VMULPS Y9, Y11, Y15
+	VADDPS Y12, Y4, Y4
+	VADDPS Y13, Y5, Y5
+	VADDPS Y14, Y6, Y6
+	VADDPS Y15, Y7, Y7
+	ADDQ R10, BX
+	ADDQ $4, SI
+	ADDQ $4, AX
+	ADDQ $4, DX
+	ADDQ $4, R9
+	DECQ CX
+	JNZ  mul4
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, (R11)
+	VMOVUPS Y3, 32(R11)
+	VMOVUPS Y4, (R12)
+	VMOVUPS Y5, 32(R12)
+	VMOVUPS Y6, (R13)
+	VMOVUPS Y7, 32(R13)
+	VZEROUPPER
+	RET
+
+// func mul1x16(c, a, b *float32, ldb, k int)
+TEXT ·mul1x16(SB), NOSPLIT, $0-40
+	MOVQ c+0(FP), DI
+	MOVQ a+8(FP), SI
+	MOVQ b+16(FP), BX
+	MOVQ ldb+24(FP), R10
+	MOVQ k+32(FP), CX
+	SHLQ $2, R10
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+mul1:
+	VBROADCASTSS (SI), Y10
+	VMULPS (BX), Y10, Y12
+	VMULPS 32(BX), Y10, Y13
+	VADDPS Y12, Y0, Y0
+	VADDPS Y13, Y1, Y1
+	ADDQ R10, BX
+	ADDQ $4, SI
+	DECQ CX
+	JNZ  mul1
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VZEROUPPER
+	RET
