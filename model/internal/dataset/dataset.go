@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -28,56 +29,70 @@ type Row struct {
 // is the column "text", the label the column "label", and extra is a column to
 // carry along, or "".
 func Read(dir, name, extra string) ([]Row, error) {
+	cells, err := Columns(dir, name, "label", "text", extra)
+	return toRows(cells), err
+}
+
+// Parse reads a set from compressed rows; see Read.
+func Parse(r io.Reader, extra string) ([]Row, error) {
+	cells, err := parse(r, []string{"label", "text", extra})
+	return toRows(cells), err
+}
+
+func toRows(cells [][]string) []Row {
+	rows := make([]Row, len(cells))
+	for i, c := range cells {
+		rows[i] = Row{Label: c[0], Text: c[1], Extra: c[2]}
+	}
+	return rows
+}
+
+// Columns reads the named columns of DIR/name.tsv.gz, row by row. A column that
+// the file does not have is empty in every row; all files have "text".
+func Columns(dir, name string, columns ...string) ([][]string, error) {
 	f, err := os.Open(filepath.Join(dir, name+".tsv.gz"))
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	rows, err := Parse(f, extra)
+	rows, err := parse(f, columns)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return rows, nil
 }
 
-// Parse reads a set from compressed rows; see Read.
-func Parse(r io.Reader, extra string) ([]Row, error) {
+func parse(r io.Reader, columns []string) ([][]string, error) {
 	z, err := gzip.NewReader(r)
 	if err != nil {
 		return nil, err
 	}
 	sc := bufio.NewScanner(z)
 	sc.Buffer(make([]byte, 1<<20), 16<<20)
-	label, text, ext := -1, -1, -1
+	var header []string
 	if sc.Scan() {
-		for i, h := range strings.Split(sc.Text(), "\t") {
-			switch h {
-			case "label":
-				label = i
-			case "text":
-				text = i
-			case extra:
-				ext = i
-			}
-		}
+		header = strings.Split(sc.Text(), "\t")
 	}
-	if text < 0 {
+	if !slices.Contains(header, "text") {
 		return nil, errors.New("no column text")
 	}
-	var rows []Row
+	at := make([]int, len(columns))
+	for i, c := range columns {
+		at[i] = slices.Index(header, c)
+	}
+	var rows [][]string
 	for sc.Scan() {
-		cols := strings.Split(sc.Text(), "\t")
-		if len(cols) <= text {
+		cells := strings.Split(sc.Text(), "\t")
+		if len(cells) < len(header) {
 			continue
 		}
-		r := Row{Text: cols[text]}
-		if label >= 0 {
-			r.Label = cols[label]
+		row := make([]string, len(columns))
+		for i, k := range at {
+			if k >= 0 {
+				row[i] = cells[k]
+			}
 		}
-		if ext >= 0 {
-			r.Extra = cols[ext]
-		}
-		rows = append(rows, r)
+		rows = append(rows, row)
 	}
 	return rows, sc.Err()
 }

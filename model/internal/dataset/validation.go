@@ -20,12 +20,16 @@ const (
 	MacroF1        Metric = "macro_f1"
 )
 
-// Example is a text with its class.
+// Example is a text with its label.
 type Example struct {
 	Text   string
 	Source string // the hint to give
 	Group  string // a language, for the sets that have several
-	Class  int
+	Class  int    // polarity, stars - 1, or mood
+	// Target is what the polarity is towards, at byte From of Text.
+	Target  string
+	From    int
+	Present []bool // emotions
 }
 
 // Set is a validation set.
