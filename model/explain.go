@@ -3,6 +3,7 @@ package model
 import (
 	"unicode/utf8"
 
+	"github.com/synapse-analytics/synapse/model/internal/deep"
 	"github.com/synapse-analytics/synapse/model/internal/feature"
 )
 
@@ -15,132 +16,144 @@ type Evidence struct {
 	Weight float64
 }
 
-// Explanation is a result with its reasons. The weights of Evidence and Bias add
-// up to LogitDifference (within 1e-6), which is ln(p(positive)/p(negative)).
-type Explanation struct {
-	Result          Result
-	Evidence        []Evidence // in the order of the text, one per token that says anything
-	Bias            float64    // what the source and the prior add
-	LogitDifference float64
+// evidence collects what the tokens of a text add to the logit difference.
+type evidence struct {
+	parts   []part
+	history [2]int // places in parts of the last two tokens that made n-grams
+	base    int    // place of the block's first token
+	network [deep.MaxTokens]float64
+	left    float64 // what the network adds that is no token's, times tokens
 }
 
-// Explain scores in and tells which spans of the text moved the score. The
-// contribution of a group of words is shared evenly among them. The spans are in
-// order and do not overlap.
-func (s *Scorer) Explain(in Input) (Result, []Evidence) {
-	e := s.ExplainFull(in)
-	return e.Result, e.Evidence
+// part is what one token adds, in units of the table and of the network.
+type part struct {
+	start, end int
+	wide, deep float64
 }
 
-// ExplainFull is Explain with the bias, without which the weights do not add up.
-func (s *Scorer) ExplainFull(in Input) Explanation {
-	sc := scratches.Get().(*scratch)
-	defer scratches.Put(sc)
-
-	var total sums
-	var lang verdict
-	t := &s.english
-	sc.state = feature.State{}
-	var parts []Evidence // Weight still without the factor of the text's length
-	var history [2]int   // indices in parts of the last two tokens that made n-grams
-	history[0], history[1] = -1, -1
-	for pos, first := 0, true; pos < len(in.Text); first = false {
-		pos = sc.block.Fill(in.Text, pos)
-		sc.set.Extract(&sc.block, &sc.state)
-		if first {
-			lang = s.language.identify(in.Language, &sc.block, sc.set.Chars)
-			t = s.tableFor(lang)
-		}
-		total.add(t, &sc.set)
-		parts = t.attribute(&sc.block, &sc.set, parts, &history)
-	}
-	d, n, factor, bias := t.logits(&total, sc.state.Tokens, SourceKind(in.Source), lang)
-	out := Explanation{
-		Result:          result(d, n, s.language.tag(in.Language, lang), lang.supported),
-		Bias:            bias,
-		LogitDifference: d,
-	}
-	for _, p := range parts {
-		if p.Weight != 0 {
-			p.Weight *= factor
-			out.Evidence = append(out.Evidence, p)
-		}
-	}
-	addUTF16(in.Text, out.Evidence)
-	return out
+func newEvidence(text string) *evidence {
+	return &evidence{history: [2]int{-1, -1}, parts: make([]part, 0, len(text)/5+8)}
 }
 
-// attribute appends one part per token of the block that made features, and
-// shares the weight of its n-grams among the tokens that they cover.
-func (t *table) attribute(b *feature.Block, set *feature.Set, parts []Evidence, history *[2]int) []Evidence {
+// linear notes what the table says about each token of the block, and adds it to
+// total. The weight of an n-gram is shared evenly among the tokens that it covers.
+func (e *evidence) linear(t *table, b *feature.Block, set *feature.Set, total *sums) {
+	e.base = len(e.parts)
 	word, char := int32(0), int32(0)
 	for i := range b.N {
 		words := set.Words[word:set.WordEnd[i]]
 		chars := set.Chars[char:set.CharEnd[i]]
 		word, char = set.WordEnd[i], set.CharEnd[i]
+		tok := &b.Tokens[i]
+		self := len(e.parts)
+		e.parts = append(e.parts, part{start: tok.Start, end: tok.End})
 		if len(words) == 0 {
 			continue
 		}
-		tok := &b.Tokens[i]
-		parts = append(parts, Evidence{StartByte: tok.Start, EndByte: tok.End})
-		self := len(parts) - 1
-		d, _ := t.sum(chars)
-		parts[self].Weight += float64(d) * t.char
+		d, n := t.sum(chars)
+		total.charD += d
+		total.charN += n
+		e.parts[self].wide += float64(float64(d) * t.char)
 		for j := range words {
-			d, _ := t.sum(words[j : j+1])
+			d, n := t.sum(words[j : j+1])
+			total.wordD += d
+			total.wordN += n
 			if d == 0 {
 				continue
 			}
-			w := float64(d) * t.word
+			w := float64(float64(d) * t.word)
 			// Extract's order: the word, the pair, the triple, the pair with a
 			// gap, then what belongs to the word alone.
-			covered := [3]int{self, -1, -1}
 			gram := j
-			if history[1] < 0 && j >= 2 {
+			if e.history[1] < 0 && j >= 2 {
 				gram = 4 // no triple yet at the start of a text
 			}
+			one, two := -1, -1
 			switch gram {
 			case 1:
-				covered[1] = history[0]
+				one = e.history[0]
 			case 2:
-				covered[1], covered[2] = history[0], history[1]
+				one, two = e.history[0], e.history[1]
 			case 3:
-				covered[2] = history[1]
+				two = e.history[1]
 			}
-			n := 0.0
-			for _, k := range covered {
-				if k >= 0 {
-					n++
-				}
+			switch {
+			case one >= 0 && two >= 0:
+				w /= 3
+			case one >= 0 || two >= 0:
+				w /= 2
 			}
-			for _, k := range covered {
-				if k >= 0 {
-					parts[k].Weight += w / n
-				}
+			e.parts[self].wide += w
+			if one >= 0 {
+				e.parts[one].wide += w
+			}
+			if two >= 0 {
+				e.parts[two].wide += w
 			}
 		}
-		history[1], history[0] = history[0], self
+		e.history[1], e.history[0] = e.history[0], self
 	}
-	return parts
 }
 
-// addUTF16 fills the UTF-16 offsets in one pass. Bytes that are not UTF-8 count
-// as one unit each, as decoders that replace them do.
-func addUTF16(text string, ev []Evidence) {
-	at, units := 0, 0
-	advance := func(to int) int {
-		for at < to {
-			r, size := utf8.DecodeRuneInString(text[at:])
-			at += size
-			units++
-			if r > 0xffff {
-				units++
-			}
+// deep notes what the network's last run says about each token of the block.
+func (e *evidence) deep(net *deep.Net, sc *scratch) {
+	n := float64(sc.block.N)
+	clear(e.network[:sc.block.N])
+	net.Attribute(&sc.net, &e.network)
+	rest := float64(sc.out[deep.OutClass+2]) - float64(sc.out[deep.OutClass])
+	for i := range sc.block.N {
+		e.parts[e.base+i].deep = float64(e.network[i] * n)
+		rest -= e.network[i]
+	}
+	e.left += float64(rest * n)
+}
+
+// finish gives the evidence of a text whose logits are l, and the bias.
+func (e *evidence) finish(text string, sc *scratch, l *logits, sourceD float64) ([]Evidence, float64) {
+	scale := 0.0
+	if sc.tokens > 0 {
+		scale = l.deep / float64(sc.tokens)
+	}
+	bias := l.bias + float64(e.left*scale) + float64(sourceD*l.deep)
+	units := unitCounter{text: text}
+	var out []Evidence
+	for i := range e.parts {
+		p := &e.parts[i]
+		w := float64(p.wide*l.wide) + float64(p.deep*scale)
+		if w == 0 {
+			continue
 		}
-		return units
+		if out == nil {
+			out = make([]Evidence, 0, len(e.parts)-i)
+		}
+		v := Evidence{StartByte: p.start, EndByte: p.end, Weight: w}
+		v.StartUTF16 = units.at(p.start)
+		v.EndUTF16 = units.at(p.end)
+		out = append(out, v)
 	}
-	for i := range ev {
-		ev[i].StartUTF16 = advance(ev[i].StartByte)
-		ev[i].EndUTF16 = advance(ev[i].EndByte)
+	return out, bias
+}
+
+// unitCounter counts UTF-16 code units up to byte offsets that only grow. Bytes
+// that are not UTF-8 count as one unit each, as decoders that replace them do.
+type unitCounter struct {
+	text       string
+	pos, units int
+}
+
+func (c *unitCounter) at(to int) int {
+	for c.pos < to {
+		if c.text[c.pos] < utf8.RuneSelf {
+			c.pos++
+			c.units++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(c.text[c.pos:])
+		c.pos += size
+		c.units++
+		if r > 0xffff {
+			c.units++
+		}
 	}
+	return c.units
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/synapse-analytics/synapse/model/internal/feature"
 	"github.com/synapse-analytics/synapse/model/internal/modelfile"
+	"github.com/synapse-analytics/synapse/model/internal/vec"
 )
 
 // undetermined is BCP 47's tag for "the language is not known".
@@ -187,7 +188,7 @@ func (id *identifier) classify(chars []uint64, hinted int) (best int, p float64)
 	}
 	sum := 0.0
 	for i := range k {
-		sum += exp(logit[i] - top)
+		sum += vec.Exp64(logit[i] - top)
 	}
 	return best, 1 / sum
 }

@@ -8,13 +8,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/synapse-analytics/synapse/model/internal/deep"
 	"github.com/synapse-analytics/synapse/model/internal/modelfile"
 )
 
 func TestDefault(t *testing.T) {
-	require.Equal(t, "synapse-wide-1", Default().Version())
+	require.Equal(t, "synapse-2", Default().Version())
 	require.Same(t, Default(), Default())
-	require.LessOrEqual(t, len(embeddedWeights), 8<<20)
+	require.LessOrEqual(t, len(embeddedWeights), 32<<20)
 }
 
 func TestInfo(t *testing.T) {
@@ -25,18 +26,18 @@ func TestInfo(t *testing.T) {
 	require.Equal(t, len(embeddedWeights), c.Bytes)
 	require.Equal(t, []string{"NEGATIVE", "NEUTRAL", "POSITIVE"}, c.Classes)
 	require.Equal(t, Default().Languages(), c.Languages)
-	require.NotEmpty(t, c.Metrics)
+	require.NotEmpty(t, c.Tables)
 }
 
 func TestLoadRefusesDamage(t *testing.T) {
 	good := tinyWeights(t)
 	_, err := Load(good)
 	require.NoError(t, err)
-	for n := range good {
+	for n := 0; n < len(good); n += 1 + n/20 {
 		_, err := Load(good[:n])
 		require.ErrorIs(t, err, modelfile.ErrFormat, "cut to %d bytes", n)
 	}
-	for i := 0; i < len(good); i += 7 {
+	for i := 0; i < len(good); i += 7 + i/20 {
 		bad := bytes.Clone(good)
 		bad[i] ^= 0x40
 		_, err := Load(bad)
@@ -46,7 +47,7 @@ func TestLoadRefusesDamage(t *testing.T) {
 	require.ErrorIs(t, err, modelfile.ErrFormat)
 }
 
-// tinyWeights are valid weights of a few KiB.
+// tinyWeights are valid weights with next to no words.
 func tinyWeights(t testing.TB) []byte {
 	t.Helper()
 	l := modelfile.Linear{Bits: 8, WordScale: 0.1, CharScale: 0.1, Entries: make([]uint32, 256)}
@@ -55,6 +56,13 @@ func tinyWeights(t testing.TB) []byte {
 	}
 	raw, err := modelfile.Encode(&modelfile.Model{
 		Version: "tiny", English: l, Others: l,
+		Deep: &deep.Weights{
+			Keys: []uint32{1}, Scales: []float32{1}, Vectors: make([]int8, deep.Dim), CharBits: 1, CharScale: 1,
+			Chars: make([]int8, deep.Dim<<1), First: make([]float32, deep.Dim*deep.RowLen),
+			Hidden: make([]float32, deep.Pooled*deep.Hidden), Out: make([]float32, deep.Hidden*deep.Outputs),
+			Feel: make([]float32, deep.Pooled*deep.Hidden), FeelOut: make([]float32, deep.Hidden*deep.FeelCount),
+		},
+		Feelings: modelfile.Table{Bits: 8, Rows: make([]int8, modelfile.Emotions<<8)},
 		Language: modelfile.Language{
 			GateBits: 8, Gate: make([]int8, 256), Bits: 8, Codes: []string{"en", "xx"},
 			Supported: []bool{true, false}, Bias: []float64{0, 0}, Rows: make([]int8, 512),

@@ -1,11 +1,15 @@
 package model
 
 import (
+	"fmt"
 	"math"
 	"sync"
 
+	"github.com/synapse-analytics/synapse/model/internal/deep"
 	"github.com/synapse-analytics/synapse/model/internal/feature"
 	"github.com/synapse-analytics/synapse/model/internal/modelfile"
+	"github.com/synapse-analytics/synapse/model/internal/target"
+	"github.com/synapse-analytics/synapse/model/internal/vec"
 )
 
 // Label is the polarity of a text.
@@ -43,6 +47,8 @@ type Input struct {
 	// Language is a hint, a BCP 47 tag such as "en" or "pt-BR". It weighs in when
 	// the text itself leaves doubt, and does not overrule a clear text.
 	Language string
+	// Targets are things whose own sentiment is asked for; only Analyze reads them.
+	Targets []Target
 }
 
 // Result is the answer for one text.
@@ -59,92 +65,91 @@ type Result struct {
 	// LanguageSupported says whether sentiment was trained and measured in
 	// Language. When it is false the probabilities are drawn towards even.
 	LanguageSupported bool
+	// Mixed says that the text speaks clearly well and clearly badly.
+	Mixed bool
+	// Stars are the probabilities of 1 to 5 stars, as a reviewer would give; they
+	// sum to 1.
+	Stars [5]float64
+}
+
+// Binary is the choice between negative and positive alone.
+func (r *Result) Binary() Polarity {
+	neg, pos := r.Probabilities[Negative], r.Probabilities[Positive]
+	p := Polarity{Label: Positive}
+	if pos < neg {
+		p.Label = Negative
+	}
+	if sum := neg + pos; sum > 0 {
+		neg, pos = neg/sum, pos/sum
+	} else {
+		neg, pos = 0.5, 0.5
+	}
+	p.Probabilities[Negative], p.Probabilities[Positive] = neg, pos
+	p.Score = pos - neg
+	return p
 }
 
 // Scorer scores texts. It is immutable and safe for concurrent use.
 type Scorer struct {
 	version   string
 	english   table
+	network   *deep.Net
+	blend     [modelfile.Sources + 1][modelfile.Temperatures]modelfile.Blend
+	heads     modelfile.Heads
+	feelings  feelings
 	others    table
 	language  identifier
 	languages []string
+	targets   *target.Model // nil: what is said near a target counts
 }
 
-func newScorer(m *modelfile.Model) *Scorer {
+func newScorer(m *modelfile.Model) (*Scorer, error) {
 	s := &Scorer{
 		version:  m.Version,
 		english:  newTable(&m.English),
+		network:  deep.New(m.Deep),
+		blend:    m.Blend,
+		heads:    m.Heads,
+		feelings: newFeelings(&m.Feelings),
 		others:   newTable(&m.Others),
 		language: newIdentifier(&m.Language),
 	}
 	s.languages = s.language.supportedCodes()
-	return s
+	if len(m.Targets) > 0 {
+		w, err := target.Read(m.Targets)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", modelfile.ErrFormat, err)
+		}
+		s.targets = target.New(w, s.network)
+	}
+	return s, nil
 }
 
-// Version names the weights, such as "synapse-wide-1". Two scorers of one
-// version give the same bits for the same input.
+// Version names the weights, such as "synapse-2". Two scorers of one version give
+// the same bits for the same input.
 func (s *Scorer) Version() string { return s.version }
 
 // Languages returns the supported languages as sorted BCP 47 tags. The caller
 // may change the slice.
 func (s *Scorer) Languages() []string { return append([]string(nil), s.languages...) }
 
-// table is one linear model; see modelfile.Linear for the packing of entries.
-type table struct {
-	entries  []uint32
-	shift    uint
-	word     float64
-	char     float64
-	bias     [2]float64
-	source   [modelfile.Sources][2]float64
-	temp     [modelfile.Temperatures]float64
-	tagShift uint
-}
-
-func newTable(l *modelfile.Linear) table {
-	return table{
-		entries: l.Entries, shift: 64 - uint(l.Bits), tagShift: 64 - uint(l.Bits) - 16,
-		word: l.WordScale, char: l.CharScale, bias: l.Bias, source: l.Source, temp: l.Temp,
-	}
-}
-
-// sum adds the weights of the features. Integers, so that no order of addition
-// and no fused multiply can change a bit. The tag is compared without a branch:
-// about half of the features miss, in no pattern a predictor could learn.
-func (t *table) sum(features []uint64) (d, n int64) {
-	var d32, n32 int32 // a block has < 2^14 features of at most 2^7 each
-	for _, h := range features {
-		e := t.entries[h>>t.shift]
-		miss := e&0xffff ^ uint32(h>>t.tagShift)&0xffff
-		keep := int32(miss-1) >> 31
-		d32 += int32(e) >> 24 & keep
-		n32 += int32(e<<8) >> 24 & keep
-	}
-	return int64(d32), int64(n32)
-}
-
-// scratch is the working memory of one call.
+// scratch is the working memory of one call, and after read what it found.
 type scratch struct {
 	block feature.Block
 	set   feature.Set
 	state feature.State
+	net   deep.State
+	out   [deep.Outputs]float32
+
+	tokens int // of all blocks, those too that make no n-grams
+	total  sums
+	lang   verdict
+	logits [deep.Outputs]float64 // of the network: the mean over all tokens
+	feel   [deep.FeelCount]float64
+	mood   feelingSums
 }
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
-
-// sums are the integer totals of a text, from which everything follows.
-type sums struct {
-	wordD, wordN, charD, charN int64
-}
-
-func (a *sums) add(t *table, set *feature.Set) {
-	d, n := t.sum(set.Words)
-	a.wordD += d
-	a.wordN += n
-	d, n = t.sum(set.Chars)
-	a.charD += d
-	a.charN += n
-}
 
 // Score scores one text. It allocates nothing in steady state and takes time in
 // proportion to the length of the text.
@@ -165,28 +170,246 @@ func (s *Scorer) ScoreBatch(in []Input, out []Result) {
 }
 
 func (s *Scorer) score(in *Input, sc *scratch) Result {
-	var total sums
-	var lang verdict
+	s.read(in, sc, nil, 0, nil)
+	p := s.polarity(sc, SourceKind(in.Source))
+	return s.result(in, sc, &p)
+}
+
+// read goes through a text once. With a verdict it does not ask for the language,
+// with evidence it notes what each token adds, and with Emotions in want it sums
+// them up.
+func (s *Scorer) read(in *Input, sc *scratch, known *verdict, want Extra, ev *evidence) {
+	sc.state, sc.total, sc.lang, sc.tokens = feature.State{}, sums{}, verdict{}, 0
+	clear(sc.logits[:])
+	clear(sc.feel[:])
+	sc.mood = feelingSums{}
 	t := &s.english
-	sc.state = feature.State{}
 	for pos, first := 0, true; pos < len(in.Text); first = false {
 		pos = sc.block.Fill(in.Text, pos)
 		sc.set.Extract(&sc.block, &sc.state)
 		if first {
-			lang = s.language.identify(in.Language, &sc.block, sc.set.Chars)
-			t = s.tableFor(lang)
+			if known != nil {
+				sc.lang = *known
+			} else {
+				sc.lang = s.language.identify(in.Language, &sc.block, sc.set.Chars)
+			}
+			if !sc.lang.english {
+				t = &s.others
+			}
 		}
-		total.add(t, &sc.set)
+		if ev == nil {
+			sc.total.add(t, &sc.set)
+		} else {
+			ev.linear(t, &sc.block, &sc.set, &sc.total)
+		}
+		if sc.lang.english && s.network.Run(&sc.block, &sc.net, &sc.out) {
+			n := float64(sc.block.N)
+			for i, v := range sc.out {
+				sc.logits[i] += float64(float64(v) * n)
+			}
+			if ev != nil {
+				ev.deep(s.network, sc)
+			}
+			if want&Emotions != 0 {
+				var feel [deep.FeelCount]float32
+				s.network.Feel(&sc.net, &feel)
+				for i, v := range feel {
+					sc.feel[i] += float64(float64(v) * n)
+				}
+				sc.mood.add(&s.feelings, sc.set.Words)
+			}
+		}
+		sc.tokens += sc.block.N
 	}
-	d, n, _, _ := t.logits(&total, sc.state.Tokens, SourceKind(in.Source), lang)
-	return result(d, n, s.language.tag(in.Language, lang), lang.supported)
+	if sc.tokens > 0 {
+		for i := range sc.logits {
+			sc.logits[i] /= float64(sc.tokens)
+		}
+		for i := range sc.feel {
+			sc.feel[i] /= float64(sc.tokens)
+		}
+	}
 }
 
-func (s *Scorer) tableFor(v verdict) *table {
-	if v.english {
-		return &s.english
+// logits are the two numbers that a polarity comes of, and how they came about:
+// d = wide*(weights of the table) + deep*(parts of the network) + bias.
+type logits struct {
+	d, n             float64
+	wide, deep, bias float64
+}
+
+// unsupportedShrink draws logits together when the language is not one that
+// was trained: a direction may be right (emoji, loan words), a confidence is not.
+const unsupportedShrink = 0.35
+
+// emptyNeutral is the neutral logit of a text without a token: about 0.9.
+const emptyNeutral = 2.8903717578961645
+
+func (s *Scorer) polarity(sc *scratch, source Kind) logits {
+	if sc.state.Tokens == 0 {
+		return logits{n: emptyNeutral}
 	}
-	return &s.others
+	class := TemperatureClass(sc.state.Tokens)
+	scale := 1.0
+	if !sc.lang.supported && sc.lang.letters {
+		scale = unsupportedShrink
+	}
+	if !sc.lang.english {
+		l := s.others.logits(&sc.total, sc.state.Tokens, source)
+		scale /= s.others.temp[class]
+		return logits{d: float64(l.d * scale), n: float64(l.n * scale),
+			wide: float64(l.factor * scale), bias: float64(l.biasD * scale)}
+	}
+	l := s.english.logits(&sc.total, sc.state.Tokens, source)
+	d, n := s.deepLogits(sc, source)
+	b := s.blend[sourceIndex(source)][class]
+	wide, deep := float64(b.Wide*scale), float64(b.Deep*scale)
+	return logits{
+		d: float64(l.d*wide) + float64(d*deep), n: float64(l.n*wide) + float64(n*deep),
+		wide: float64(l.factor * wide), deep: deep, bias: float64(l.biasD * wide),
+	}
+}
+
+// deepLogits are positive over negative, and neutral over the mean of both.
+func (s *Scorer) deepLogits(sc *scratch, source Kind) (d, n float64) {
+	neg, neu, pos := sc.logits[deep.OutClass], sc.logits[deep.OutClass+1], sc.logits[deep.OutClass+2]
+	if source >= 0 {
+		b := s.network.SourceBias(int(source))
+		neg += float64(b[deep.OutClass])
+		neu += float64(b[deep.OutClass+1])
+		pos += float64(b[deep.OutClass+2])
+	}
+	return pos - neg, neu - (neg+pos)/2
+}
+
+// Parts are what the two halves of the English model say about a text before they
+// are weighed. Training fits on them how they are weighed; scoring has no use for
+// them.
+type Parts struct {
+	Tokens       int
+	WideD, WideN float64 // positive over negative, neutral
+	DeepD, DeepN float64
+	// Logits of the network with the source's bias, and those of the words' table.
+	Network  [deep.Outputs]float64
+	Feel     [deep.FeelCount]float64
+	Feelings [modelfile.Emotions]float64
+}
+
+// Parts scores in as English.
+func (s *Scorer) Parts(in Input) Parts {
+	sc := scratches.Get().(*scratch)
+	defer scratches.Put(sc)
+	s.read(&in, sc, &verdict{code: "en", supported: true, english: true, letters: true}, Emotions, nil)
+	p := Parts{Tokens: sc.state.Tokens}
+	if p.Tokens == 0 {
+		return p
+	}
+	source := SourceKind(in.Source)
+	l := s.english.logits(&sc.total, p.Tokens, source)
+	p.WideD, p.WideN = l.d, l.n
+	p.DeepD, p.DeepN = s.deepLogits(sc, source)
+	p.Network = s.networkLogits(sc, source)
+	p.Feel = s.feelLogits(sc, source)
+	p.Feelings = s.feelings.logits(&sc.mood, p.Tokens)
+	return p
+}
+
+func (s *Scorer) networkLogits(sc *scratch, source Kind) [deep.Outputs]float64 {
+	out := sc.logits
+	if source >= 0 {
+		for i, v := range s.network.SourceBias(int(source)) {
+			out[i] += float64(v)
+		}
+	}
+	return out
+}
+
+func (s *Scorer) feelLogits(sc *scratch, source Kind) [deep.FeelCount]float64 {
+	out := sc.feel
+	if source >= 0 {
+		for i, v := range s.network.FeelBias(int(source)) {
+			out[i] += float64(v)
+		}
+	}
+	return out
+}
+
+// sourceIndex is a kind's place in tables that have one for no source too.
+func sourceIndex(source Kind) int {
+	if source < 0 {
+		return modelfile.Sources
+	}
+	return int(source)
+}
+
+// result finishes a text that read has gone through.
+func (s *Scorer) result(in *Input, sc *scratch, l *logits) Result {
+	p := softmax3(l)
+	r := Result{
+		Label: p.Label, Score: p.Score, Probabilities: p.Probabilities, Confidence: p.Probabilities[p.Label],
+		Language: s.language.tag(in.Language, sc.lang), LanguageSupported: sc.lang.supported,
+	}
+	if sc.lang.english && sc.tokens > 0 {
+		net := s.networkLogits(sc, SourceKind(in.Source))
+		r.Mixed = net[deep.OutMixed] >= s.heads.Mixed
+		r.Stars = stars(l, s.heads.StarsPolarity, s.heads.StarsOwn, net[deep.OutStars:])
+		return r
+	}
+	r.Stars = stars(l, 1, 0, nil)
+	return r
+}
+
+// stars are the probabilities of 1 to 5 stars. What the polarity says about them
+// is symmetric: its difference in steps of a half, and neutral for the middle.
+func stars(l *logits, polarity, own float64, network []float64) [5]float64 {
+	var out [5]float64
+	top := math.Inf(-1)
+	for i := range out {
+		x := float64(l.d * (float64(i-2) / 2))
+		if i == 2 {
+			x = l.n
+		}
+		x = float64(x * polarity)
+		if own != 0 {
+			x += float64(network[i] * own)
+		}
+		out[i] = x
+		top = max(top, x)
+	}
+	sum := 0.0
+	for i, x := range out {
+		out[i] = vec.Exp64(x - top)
+		sum += out[i]
+	}
+	for i := range out {
+		out[i] /= sum
+	}
+	return out
+}
+
+// softmax3 is the softmax of (-d/2, n, d/2).
+func softmax3(l *logits) Polarity {
+	half := l.d / 2
+	top := max(half, -half, l.n)
+	p := Polarity{Probabilities: [3]float64{vec.Exp64(-half - top), vec.Exp64(l.n - top), vec.Exp64(half - top)}}
+	sum := p.Probabilities[0] + p.Probabilities[1] + p.Probabilities[2]
+	for i := range p.Probabilities {
+		p.Probabilities[i] /= sum
+		if p.Probabilities[i] > p.Probabilities[p.Label] {
+			p.Label = Label(i)
+		}
+	}
+	p.Score = p.Probabilities[Positive] - p.Probabilities[Negative]
+	return p
+}
+
+// logistic is 1/(1+e^-x).
+func logistic(x float64) float64 {
+	e := vec.Exp64(-max(x, -x))
+	if x < 0 {
+		return e / (1 + e)
+	}
+	return 1 / (1 + e)
 }
 
 // Kind is a kind of source with a prior of its own.
@@ -212,98 +435,4 @@ func SourceKind(source string) Kind {
 		return Comment
 	}
 	return UnknownSource
-}
-
-// unsupportedShrink draws logits together when the language is not one that
-// was trained: a direction may be right (emoji, loan words), a confidence is not.
-const unsupportedShrink = 0.35
-
-// emptyNeutral is the neutral logit of a text without a token: about 0.9.
-const emptyNeutral = 2.8903717578961645
-
-// logits turns totals into the logit difference positive minus negative and the
-// neutral logit. factor and bias rebuild d from the word and char sums:
-// d = (wordD*word + charD*char)*factor + bias.
-func (t *table) logits(a *sums, tokens int, source Kind, lang verdict) (d, n, factor, bias float64) {
-	if tokens == 0 {
-		return 0, emptyNeutral, 0, 0
-	}
-	temp := t.temp[TemperatureClass(tokens)]
-	scale := 1.0
-	if !lang.supported && lang.letters {
-		scale = unsupportedShrink
-	}
-	scale /= temp
-	biasD, biasN := t.bias[0], t.bias[1]
-	if source >= 0 {
-		biasD += t.source[source][0]
-		biasN += t.source[source][1]
-	}
-	// Longer texts say more, but not in proportion: the square root.
-	factor = scale / math.Sqrt(float64(tokens))
-	bias = float64(biasD * scale)
-	// The explicit conversions keep compilers from fusing multiply and add.
-	sumD := float64(float64(a.wordD)*t.word) + float64(float64(a.charD)*t.char)
-	sumN := float64(float64(a.wordN)*t.word) + float64(float64(a.charN)*t.char)
-	d = float64(sumD*factor) + bias
-	n = float64(sumN*factor) + float64(biasN*scale)
-	return d, n, factor, bias
-}
-
-// TemperatureClass is the class of length that a text of so many tokens has.
-func TemperatureClass(tokens int) int {
-	switch {
-	case tokens <= 5:
-		return 0
-	case tokens <= 14:
-		return 1
-	case tokens <= 30:
-		return 2
-	case tokens <= 80:
-		return 3
-	case tokens <= 250:
-		return 4
-	}
-	return 5
-}
-
-// result is the softmax of (-d/2, n, d/2).
-func result(d, n float64, language string, supported bool) Result {
-	half := d / 2
-	top := max(half, -half, n)
-	p := [3]float64{exp(-half - top), exp(n - top), exp(half - top)}
-	sum := p[0] + p[1] + p[2]
-	r := Result{Language: language, LanguageSupported: supported}
-	for i := range p {
-		p[i] /= sum
-		if p[i] > p[r.Label] {
-			r.Label = Label(i)
-		}
-	}
-	r.Probabilities = p
-	r.Confidence = p[r.Label]
-	r.Score = p[Positive] - p[Negative]
-	return r
-}
-
-// exp is e^x for x <= 0. The standard library's has assembly on some machines,
-// whose last bit differs; this one is the same everywhere.
-func exp(x float64) float64 {
-	if x < -700 {
-		return 0
-	}
-	const (
-		log2e = 1.44269504088896338700e+00
-		ln2Hi = 6.93147180369123816490e-01
-		ln2Lo = 1.90821492927058770002e-10
-	)
-	k := math.Floor(float64(x*log2e) + 0.5)
-	r := x - float64(k*ln2Hi)
-	r -= float64(k * ln2Lo)
-	// Taylor to r^12: |r| <= ln2/2, the next term is below 2^-52.
-	y := 1.0
-	for i := 12; i >= 1; i-- {
-		y = float64(float64(y*r)/float64(i)) + 1
-	}
-	return y * math.Float64frombits(uint64(int64(k)+1023)<<52)
 }

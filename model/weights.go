@@ -9,10 +9,10 @@ import (
 	"github.com/synapse-analytics/synapse/model/internal/modelfile"
 )
 
-//go:embed weights/synapse-wide-1.bin
+//go:embed weights/synapse-2.bin
 var embeddedWeights []byte
 
-//go:embed weights/synapse-wide-1.json
+//go:embed weights/synapse-2.json
 var embeddedCard []byte
 
 // Card describes a model: what it is, what it answers in, and how well it did on
@@ -24,22 +24,8 @@ type Card struct {
 	Trained   []string `json:"trained"`   // names of the training sets
 	Bytes     int      `json:"bytes"`     // size of the weights
 	SHA256    string   `json:"sha256"`    // of the weights, in hex
-	Metrics   []Metric `json:"metrics"`
-}
-
-// Metric is a measurement on one validation set. Value, Accuracy and MacroF1 are
-// fractions of 1; CalibrationError is the expected calibration error over ten
-// bins of confidence, 0 being perfect.
-type Metric struct {
-	Set              string             `json:"set"`
-	Metric           string             `json:"metric"`
-	Rows             int                `json:"rows"`
-	Value            float64            `json:"value"`
-	Baseline         float64            `json:"baseline,omitempty"` // VADER on the same rows, by the same metric
-	Accuracy         float64            `json:"accuracy"`
-	MacroF1          float64            `json:"macroF1"`
-	CalibrationError float64            `json:"calibrationError"`
-	ByLanguage       map[string]float64 `json:"groups,omitempty"`
+	// Tables compare it with other scorers on texts that none was trained on.
+	Tables []Table `json:"tables"`
 }
 
 // Load reads weights. It checks their format and checksum, returns an error for
@@ -50,7 +36,11 @@ func Load(weights []byte) (*Scorer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load model: %w", err)
 	}
-	return newScorer(m), nil
+	s, err := newScorer(m)
+	if err != nil {
+		return nil, fmt.Errorf("load model: %w", err)
+	}
+	return s, nil
 }
 
 var defaultScorer = sync.OnceValue(func() *Scorer {
@@ -65,6 +55,9 @@ var defaultScorer = sync.OnceValue(func() *Scorer {
 // Default returns the scorer with the weights that are part of the program. They
 // are read on the first call; all calls return the same scorer.
 func Default() *Scorer { return defaultScorer() }
+
+// Models are the versions that can score, the default first.
+func Models() []string { return []string{Default().Version()} }
 
 // Info returns the card of the embedded weights. The caller may change it.
 func Info() Card {

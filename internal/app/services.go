@@ -66,7 +66,8 @@ func (a *App) newService(ctx context.Context, r Role) (service, error) {
 		a.closers = append(a.closers, store.Close)
 		return query.New(query.Deps{
 			Config: a.cfg.Query, Logger: log, TracerProvider: a.tel.TracerProvider, MeterProvider: a.tel.MeterProvider,
-			Queue: a.queue, Store: store, Fatal: func(err error) { a.group.Fail("query", err) },
+			Queue: a.queue, Store: store, Explainer: scoring.NewExplainer(scoring.NewModelScorer(model.Default()), log),
+			Fatal: func(err error) { a.group.Fail("query", err) },
 		})
 	}
 	return nil, fmt.Errorf("role %q has no service", r)

@@ -1,14 +1,15 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	queryv1 "github.com/synapse-analytics/synapse/gen/go/synapse/query/v1"
-	scoringv1 "github.com/synapse-analytics/synapse/gen/go/synapse/scoring/v1"
 	typev1 "github.com/synapse-analytics/synapse/gen/go/synapse/type/v1"
 )
 
@@ -108,6 +109,15 @@ func printEvent(w io.Writer, ev *typev1.Event) {
 	fmt.Fprintf(w, "  language  %s%s\n", ev.GetLanguage(), map[bool]string{true: "", false: " (not supported)"}[ev.GetLanguageSupported()])
 	p := s.GetProbabilities()
 	fmt.Fprintf(w, "  negative %.2f  neutral %.2f  positive %.2f  (%s)\n", p.GetNegative(), p.GetNeutral(), p.GetPositive(), s.GetModelVersion())
+	if s.GetMixed() {
+		fmt.Fprintf(w, "  mixed     speaks both well and badly\n")
+	}
+	if felt := emotionList(ev.GetEmotions(), 0); felt != "" {
+		fmt.Fprintf(w, "  emotions  %s\n", felt)
+	}
+	for _, t := range ev.GetTargetSentiments() {
+		fmt.Fprintf(w, "  target    %s %s\n", paint(on, t.GetScore(), signed(t.GetScore())), oneLine(t.GetTarget(), 40))
+	}
 	if ev.GetSource() != "" {
 		fmt.Fprintf(w, "  source    %s\n", oneLine(ev.GetSource(), 64))
 	}
@@ -119,7 +129,7 @@ func printEvent(w io.Writer, ev *typev1.Event) {
 func eventsExplainCommand(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "explain ID",
-		Short: "Show an event's words with their weight, and its trail with the time of each hop",
+		Short: "Show why an event has its score: words, sentences, targets, emotions; and its trail",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, conn, err := g.connect(cmd.Context())
@@ -137,9 +147,7 @@ func eventsExplainCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			scored, err := scoringv1.NewScoringServiceClient(conn).ScoreText(ctx, &scoringv1.ScoreTextRequest{
-				Text: ev.GetText(), Source: ev.GetSource(), Explain: true,
-			})
+			why, err := q.ExplainEvent(ctx, &queryv1.ExplainEventRequest{Name: name})
 			if err != nil {
 				return err
 			}
@@ -151,10 +159,11 @@ func eventsExplainCommand(g *globals) *cobra.Command {
 				if err := printMessage(out, f, trail); err != nil {
 					return err
 				}
-				return printMessage(out, f, scored)
+				return printMessage(out, f, why)
 			}
 			printEvent(out, ev)
-			printEvidence(out, ev, scored)
+			printEvidence(out, ev, why)
+			printParts(out, ev, why)
 			printTrail(out, trail)
 			return nil
 		},
@@ -162,7 +171,7 @@ func eventsExplainCommand(g *globals) *cobra.Command {
 }
 
 // printEvidence lists the spans that moved the score most, the strongest first.
-func printEvidence(w io.Writer, ev *typev1.Event, scored *scoringv1.ScoredText) {
+func printEvidence(w io.Writer, ev *typev1.Event, scored *queryv1.EventExplanation) {
 	if scored.GetSentiment().GetModelVersion() != ev.GetSentiment().GetModelVersion() {
 		fmt.Fprintf(w, "\nwords (as %s sees them now)\n", scored.GetSentiment().GetModelVersion())
 	} else {
@@ -176,6 +185,57 @@ func printEvidence(w io.Writer, ev *typev1.Event, scored *scoringv1.ScoredText) 
 		bar := strings.Repeat("▇", min(24, int(1+8*abs(e.GetWeight()))))
 		fmt.Fprintf(w, "  %s %-20s %s\n", signed(e.GetWeight()), oneLine(ev.GetText()[e.GetStartByte():e.GetEndByte()], 20), paint(on, e.GetWeight(), bar))
 	}
+}
+
+// printParts lists the sentences, the targets and the emotions that are present.
+func printParts(w io.Writer, ev *typev1.Event, why *queryv1.EventExplanation) {
+	on := colour(w)
+	part := func(from, to int32) string {
+		if from < 0 || from > to || int(to) > len(ev.GetText()) {
+			return ""
+		}
+		return ev.GetText()[from:to]
+	}
+	if len(why.GetSentences()) > 0 {
+		fmt.Fprintf(w, "\nsentences\n")
+	}
+	for _, s := range why.GetSentences() {
+		fmt.Fprintf(w, "  %s %s\n", paint(on, s.GetScore(), signed(s.GetScore())), oneLine(part(s.GetStartByte(), s.GetEndByte()), 100))
+	}
+	if len(why.GetTargets()) > 0 {
+		fmt.Fprintf(w, "\ntargets\n")
+	}
+	for _, t := range why.GetTargets() {
+		var words []string
+		for _, o := range t.GetOpinions() {
+			words = append(words, oneLine(part(o.GetStartByte(), o.GetEndByte()), 30))
+		}
+		note := strings.Join(words, ", ")
+		if !t.GetMentioned() {
+			note = "not mentioned: as the whole text"
+		}
+		fmt.Fprintf(w, "  %s %-20s %-5s  %s\n", paint(on, t.GetScore(), signed(t.GetScore())), oneLine(t.GetTarget(), 20), map[bool]string{true: "found", false: "given"}[t.GetFound()], note)
+	}
+	if felt := emotionList(why.GetEmotions(), 0.5); felt != "" {
+		fmt.Fprintf(w, "\nemotions\n  %s\n", felt)
+	}
+}
+
+// emotionList names the emotions from a probability on, the strongest first.
+func emotionList(all map[string]float64, bar float64) string {
+	var names []string
+	for name, p := range all {
+		if p >= bar {
+			names = append(names, name)
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int {
+		return cmp.Or(cmp.Compare(all[b], all[a]), strings.Compare(a, b))
+	})
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%s %.2f", oneLine(name, 32), all[name])
+	}
+	return strings.Join(names, ", ")
 }
 
 func printTrail(w io.Writer, trail *queryv1.EventTrail) {

@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,24 +12,72 @@ import (
 
 func modelsCommand(g *globals) *cobra.Command {
 	show := &cobra.Command{
-		Use:   "show",
-		Short: "Show the built-in model: languages and figures on validation sets",
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use:   "show [VERSION]",
+		Short: "Show a built-in model: languages and figures on validation sets",
+		Args:  cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			version := model.Models()[0]
+			if len(args) > 0 {
+				version = args[0]
+			}
+			card, ok := cardOf(version)
+			if !ok {
+				return usage(fmt.Sprintf("there is no model %.80q", version), "synapse models show "+strings.Join(model.Models(), " or "))
+			}
 			out := cmd.OutOrStdout()
-			card := model.Info()
 			if g.format(out) != "table" {
 				return json.NewEncoder(out).Encode(card)
 			}
-			fmt.Fprintf(out, "%s, languages %s\n", card.Version, strings.Join(card.Languages, " "))
-			rows := make([][]string, 0, len(card.Metrics))
-			for _, m := range card.Metrics {
-				rows = append(rows, []string{m.Set, m.Metric, fmt.Sprintf("%.3f", m.Value), fmt.Sprintf("%.3f", m.Baseline)})
+			return printCard(out, &card)
+		},
+	}
+	c := &cobra.Command{
+		Use:   "models",
+		Short: "List the built-in models, the default first",
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			out := cmd.OutOrStdout()
+			var rows [][]string
+			for i, version := range model.Models() {
+				card, _ := cardOf(version)
+				if f := g.format(out); f != "table" {
+					if err := json.NewEncoder(out).Encode(card); err != nil {
+						return err
+					}
+					continue
+				}
+				rows = append(rows, []string{version, map[bool]string{true: "yes"}[i == 0], thin(float64(card.Bytes)), strings.Join(card.Languages, " ")})
 			}
-			table(out, "SET METRIC OURS VADER", rows)
+			if rows != nil {
+				table(out, "VERSION DEFAULT BYTES LANGUAGES", rows)
+			}
 			return nil
 		},
 	}
-	c := &cobra.Command{Use: "models", Short: "Look at the models"}
 	c.AddCommand(show)
 	return c
+}
+
+// cardOf returns the card of a version; only its name where the program holds no
+// more of it.
+func cardOf(version string) (model.Card, bool) {
+	if c := model.Info(); c.Version == version {
+		return c, true
+	}
+	for _, v := range model.Models() {
+		if v == version {
+			return model.Card{Version: v}, true
+		}
+	}
+	return model.Card{}, false
+}
+
+func printCard(w io.Writer, card *model.Card) error {
+	fmt.Fprintf(w, "%s, %s bytes, languages %s\n", card.Version, thin(float64(card.Bytes)), strings.Join(card.Languages, " "))
+	for i := range card.Tables {
+		fmt.Fprintln(w)
+		if err := card.Tables[i].Write(w); err != nil {
+			return err
+		}
+	}
+	return nil
 }

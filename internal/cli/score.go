@@ -1,36 +1,61 @@
 package cli
 
 import (
-	"bufio"
 	"bytes"
-	"context"
+	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
-	"sync"
 
 	"github.com/spf13/cobra"
 	"github.com/synapse-analytics/synapse/model"
 )
 
-// maxLine bounds one line of input: a text of 65,536 bytes, escaped, and the rest.
-const maxLine = 1 << 20
+// scoreExtras are the values of --extras.
+var scoreExtras = map[string]model.Extra{
+	"emotions": model.Emotions, "evidence": model.Evidences, "sentences": model.Sentences, "aspects": model.Aspects, "none": 0,
+}
+
+// scoreOptions is what a score holds, and what a line without hints of its own is
+// given.
+type scoreOptions struct {
+	want   model.Extra
+	binary bool
+	hints  scoreInput
+}
 
 func scoreCommand(g *globals) *cobra.Command {
 	var input string
+	var explain bool
+	var extras []string
 	var opts scoreOptions
 	c := &cobra.Command{
 		Use:   "score [TEXT|-]",
 		Short: "Score texts on this machine, without a server",
-		Long: "Scores one text, or with --input a file of lines {\"id\",\"text\",\"source\",\"language\"},\n" +
-			"and writes a line each, in order. - reads such lines from standard input.",
-		Example: "  synapse score \"Not bad at all\"\n  synapse score --input reviews.jsonl --output jsonl > scores.jsonl",
-		Args:    cobra.MaximumNArgs(1),
+		Long: "Scores one text, or with --input a file of lines\n" +
+			"  {\"id\",\"text\",\"source\",\"language\",\"targets\"}\n" +
+			"of which only text is needed, and writes a line each, in order, on all cores. - reads\n" +
+			"such lines from standard input. A line that can not be scored is told of on standard\n" +
+			"error, with its number; the others are scored, and the exit code is 1.",
+		Example: "  synapse score \"Not bad at all\" --explain\n" +
+			"  synapse score \"The camera is great, the battery is not\" --target camera --target battery\n" +
+			"  synapse score --input reviews.jsonl --source review --output jsonl > scores.jsonl",
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, x := range extras {
+				e, ok := scoreExtras[x]
+				if !ok {
+					return usage(fmt.Sprintf("--extras %q is not known", x), "--extras emotions, evidence, sentences, aspects or none")
+				}
+				opts.want |= e
+			}
+			if explain {
+				opts.want |= model.Evidences | model.Sentences
+			}
 			out := cmd.OutOrStdout()
 			switch {
 			case input != "" && len(args) > 0:
@@ -39,6 +64,10 @@ func scoreCommand(g *globals) *cobra.Command {
 				return usage("nothing to score", "synapse score \"Love it\", or synapse score --input FILE.jsonl")
 			case input == "" && args[0] != "-":
 				return g.scoreOne(out, args[0], opts)
+			}
+			hints := opts.hints.withText("x")
+			if v := hints.violations(); len(v) > 0 {
+				return usage(v[0].Field+" "+v[0].Rule, v[0].Remedy)
 			}
 			in := cmd.InOrStdin()
 			if input != "" && input != "-" {
@@ -49,225 +78,115 @@ func scoreCommand(g *globals) *cobra.Command {
 				defer f.Close()
 				in = f
 			}
-			return scoreLines(cmd.Context(), in, out, model.Default(), opts, runtime.GOMAXPROCS(0))
+			s := lineScorer{scorer: model.Default(), opts: opts, format: g.format(out), workers: runtime.GOMAXPROCS(0)}
+			return s.run(cmd.Context(), in, out, cmd.ErrOrStderr())
 		},
 	}
 	f := c.Flags()
 	f.StringVar(&input, "input", "", "a file with one JSON object a line; - is standard input")
-	f.BoolVar(&opts.explain, "explain", false, "add which spans of the text made the score")
+	f.BoolVar(&explain, "explain", false, "add the spans of the text that made the score, and its sentences")
 	f.BoolVar(&opts.binary, "binary", false, "choose between negative and positive only")
+	f.StringSliceVar(&extras, "extras", []string{"emotions"}, "what to add: emotions, evidence, sentences, aspects (targets found in the text), or none")
+	f.StringVar(&opts.hints.source, "source", "", "where the text is from, such as tweet, review or comment; for lines without one")
+	f.StringVar(&opts.hints.language, "language", "", "its language, such as en; for lines without one")
+	f.StringArrayVar(&opts.hints.targets, "target", nil, "a thing whose own sentiment is wanted; can be given 16 times; for lines without targets")
 	return c
 }
 
-type scoreOptions struct{ explain, binary bool }
-
-type scoreInput struct {
-	ID       string   `json:"id"`
-	Text     *string  `json:"text"`
-	Source   string   `json:"source"`
-	Language string   `json:"language"`
-	Targets  []string `json:"targets"`
-}
-
-type scoreProbabilities struct {
-	Negative float64 `json:"negative"`
-	Neutral  float64 `json:"neutral"`
-	Positive float64 `json:"positive"`
-}
-
-type scoreEvidence struct {
-	StartByte  int     `json:"startByte"`
-	EndByte    int     `json:"endByte"`
-	StartUTF16 int     `json:"startUtf16"`
-	EndUTF16   int     `json:"endUtf16"`
-	Weight     float64 `json:"weight"`
-}
-
-type scoreOutput struct {
-	ID                string             `json:"id"`
-	Label             string             `json:"label"`
-	Score             float64            `json:"score"`
-	Probabilities     scoreProbabilities `json:"probabilities"`
-	Language          string             `json:"language"`
-	LanguageSupported bool               `json:"languageSupported"`
-	Evidence          []scoreEvidence    `json:"evidence,omitempty"`
-	ModelVersion      string             `json:"modelVersion"`
-}
-
-func scoreText(s *model.Scorer, in scoreInput, opts scoreOptions) scoreOutput {
-	mi := model.Input{Text: *in.Text, Source: in.Source, Language: in.Language}
-	var r model.Result
-	out := scoreOutput{ID: in.ID, ModelVersion: s.Version()}
-	if opts.explain {
-		var ev []model.Evidence
-		r, ev = s.Explain(mi)
-		for _, e := range ev {
-			out.Evidence = append(out.Evidence, scoreEvidence(e))
-		}
+// analyze scores one text.
+func (o *scoreOptions) analyze(s *model.Scorer, in *scoreInput) model.Analysis {
+	mi := model.Input{Text: in.text, Source: in.source, Language: in.language}
+	for _, t := range in.targets {
+		mi.Targets = append(mi.Targets, model.Target{Text: t})
+	}
+	var a model.Analysis
+	if o.want == 0 && len(mi.Targets) == 0 {
+		a.Result = s.Score(mi)
 	} else {
-		r = s.Score(mi)
+		a = s.Analyze(mi, o.want)
 	}
-	if opts.binary {
-		r = binary(r)
+	if o.binary {
+		makeBinary(&a)
 	}
-	out.Label, out.Score = r.Label.String(), r.Score
-	out.Probabilities = scoreProbabilities{r.Probabilities[model.Negative], r.Probabilities[model.Neutral], r.Probabilities[model.Positive]}
-	out.Language, out.LanguageSupported = r.Language, r.LanguageSupported
-	return out
+	return a
 }
 
-// binary leaves neutral out and scales the rest to a sum of 1.
-func binary(r model.Result) model.Result {
-	neg, pos := r.Probabilities[model.Negative], r.Probabilities[model.Positive]
-	if sum := neg + pos; sum > 0 {
-		neg, pos = neg/sum, pos/sum
-	} else {
-		neg, pos = 0.5, 0.5
+// makeBinary leaves neutral out, also of sentences and targets.
+func makeBinary(a *model.Analysis) {
+	p := a.Binary()
+	a.Label, a.Score, a.Probabilities, a.Confidence = p.Label, p.Score, p.Probabilities, p.Probabilities[p.Label]
+	for i := range a.Sentences {
+		a.Sentences[i].Polarity = (&model.Result{Probabilities: a.Sentences[i].Probabilities}).Binary()
 	}
-	r.Probabilities = [3]float64{}
-	r.Probabilities[model.Negative], r.Probabilities[model.Positive] = neg, pos
-	r.Label, r.Score, r.Confidence = model.Positive, pos-neg, max(neg, pos)
-	if neg > pos {
-		r.Label = model.Negative
+	for i := range a.Targets {
+		a.Targets[i].Polarity = (&model.Result{Probabilities: a.Targets[i].Probabilities}).Binary()
 	}
-	return r
 }
 
 func (g *globals) scoreOne(out io.Writer, text string, opts scoreOptions) error {
-	if len(text) > 65536 || text == "" {
-		return usage("text must be 1 to 65,536 bytes", "a shorter text, or --input for many")
+	in := opts.hints.withText(text)
+	if v := in.violations(); len(v) > 0 {
+		return usage(v[0].Field+" "+v[0].Rule, v[0].Remedy)
 	}
-	r := scoreText(model.Default(), scoreInput{Text: &text}, opts)
-	switch g.format(out) {
-	case "json":
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(r)
-	case "jsonl":
-		return json.NewEncoder(out).Encode(r)
+	s := model.Default()
+	a := opts.analyze(s, &in)
+	format := g.format(out)
+	if format == "table" {
+		printAnalysis(out, text, &a, s.Version())
+		return nil
 	}
-	on := colour(out)
-	fmt.Fprintf(out, "%s %s  negative %.2f  neutral %.2f  positive %.2f  (%s, %s)\n",
-		paint(on, r.Score, r.Label), paint(on, r.Score, signed(r.Score)), r.Probabilities.Negative, r.Probabilities.Neutral, r.Probabilities.Positive, r.Language, r.ModelVersion)
-	for _, e := range r.Evidence {
-		fmt.Fprintf(out, "  %s %s\n", signed(e.Weight), oneLine(text[e.StartByte:e.EndByte], 40))
+	b := appendScore(nil, "", &a, opts.want, s.Version())
+	if format == "json" {
+		var pretty bytes.Buffer
+		if err := json.Indent(&pretty, b, "", "  "); err != nil {
+			return err
+		}
+		b = pretty.Bytes()
 	}
-	return nil
+	_, err := out.Write(append(b, '\n'))
+	return err
 }
 
-// chunk is a run of lines that one worker scores.
-type chunk struct {
-	first int
-	lines [][]byte
-	out   bytes.Buffer
-	err   error
-	done  chan struct{}
-}
-
-// linesPerChunk bounds a chunk by lines, bytesPerChunk by size.
-const (
-	linesPerChunk = 512
-	bytesPerChunk = 1 << 20
-)
-
-// scoreLines scores lines in parallel and writes them in order, with at most
-// two chunks a worker in memory.
-func scoreLines(ctx context.Context, in io.Reader, out io.Writer, s *model.Scorer, opts scoreOptions, workers int) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	work := make(chan *chunk)
-	ordered := make(chan *chunk, 2*workers)
-	var wg sync.WaitGroup
-	for range workers {
-		wg.Go(func() {
-			for c := range work {
-				c.score(s, opts)
-				close(c.done)
-			}
-		})
+// printAnalysis is the view of a score for people.
+func printAnalysis(w io.Writer, text string, a *model.Analysis, version string) {
+	on := colour(w)
+	mixed := ""
+	if a.Mixed {
+		mixed = "mixed, "
 	}
-	var readErr error
-	wg.Go(func() {
-		defer close(work)
-		defer close(ordered)
-		readErr = readChunks(ctx, in, work, ordered)
-	})
-	w := bufio.NewWriterSize(out, 1<<16)
-	var writeErr error
-	for c := range ordered {
-		<-c.done
-		if writeErr == nil {
-			_, writeErr = w.Write(c.out.Bytes())
-		}
-		if writeErr == nil && c.err != nil {
-			writeErr = c.err
-		}
-		if writeErr != nil {
-			cancel()
+	fmt.Fprintf(w, "%s %s  negative %.2f  neutral %.2f  positive %.2f  (%s%s, %s)\n",
+		paint(on, a.Score, a.Label.String()), paint(on, a.Score, signed(a.Score)), a.Probabilities[model.Negative], a.Probabilities[model.Neutral], a.Probabilities[model.Positive],
+		mixed, a.Language, version)
+	if !a.LanguageSupported {
+		fmt.Fprintf(w, "  the language is not supported: the score is a guess\n")
+	}
+	var felt []string
+	for i, p := range a.Emotions {
+		if p >= 0.5 {
+			felt = append(felt, fmt.Sprintf("%s %.2f", model.EmotionNames()[i], p))
 		}
 	}
-	wg.Wait()
-	return errors.Join(writeErr, w.Flush(), readErr)
-}
-
-func readChunks(ctx context.Context, in io.Reader, work, ordered chan<- *chunk) error {
-	sc := bufio.NewScanner(in)
-	sc.Buffer(make([]byte, 1<<16), maxLine)
-	line, size := 0, 0
-	c := &chunk{first: 1, done: make(chan struct{})}
-	flush := func() bool {
-		if len(c.lines) == 0 {
-			return true
-		}
-		// work first: an ordered chunk always has a worker that will finish it
-		select {
-		case work <- c:
-		case <-ctx.Done():
-			return false
-		}
-		ordered <- c
-		c = &chunk{first: line + 1, done: make(chan struct{})}
-		size = 0
-		return true
+	if len(felt) > 0 {
+		fmt.Fprintf(w, "  emotions  %s\n", strings.Join(felt, ", "))
 	}
-	for sc.Scan() {
-		line++
-		c.lines = append(c.lines, bytes.Clone(sc.Bytes()))
-		if size += len(sc.Bytes()); len(c.lines) == linesPerChunk || size >= bytesPerChunk {
-			if !flush() {
-				return nil
-			}
-		}
-	}
-	flush()
-	if errors.Is(sc.Err(), bufio.ErrTooLong) {
-		return hint(fmt.Errorf("line %d is longer than %d bytes", line+1, maxLine), "a text has at most 65,536 bytes")
-	}
-	return sc.Err()
-}
-
-func (c *chunk) score(s *model.Scorer, opts scoreOptions) {
-	enc := json.NewEncoder(&c.out)
-	enc.SetEscapeHTML(false)
-	for i, line := range c.lines {
-		if len(bytes.TrimSpace(line)) == 0 {
-			continue
-		}
-		var in scoreInput
-		err := json.Unmarshal(line, &in)
+	for _, t := range a.Targets {
+		note := ""
 		switch {
-		case err != nil:
-			c.err = hint(fmt.Errorf("line %d is not a JSON object with a text: %s", c.first+i, strings.TrimPrefix(err.Error(), "json: ")),
-				`lines such as {"id":"1","text":"Love it"}`)
-		case in.Text == nil:
-			c.err = hint(fmt.Errorf("line %d has no text", c.first+i), `lines such as {"id":"1","text":"Love it"}`)
-		default:
-			if err := enc.Encode(scoreText(s, in, opts)); err != nil {
-				c.err = err
-			}
+		case t.Found:
+			note = "  (found)"
+		case !t.Mentioned:
+			note = "  (not mentioned: as the whole text)"
 		}
-		if c.err != nil {
-			return
+		fmt.Fprintf(w, "  target    %s %s %s%s\n", paint(on, t.Score, signed(t.Score)), t.Label, oneLine(t.Target, 40), note)
+	}
+	if len(a.Sentences) > 1 {
+		for _, s := range a.Sentences {
+			fmt.Fprintf(w, "  sentence  %s %s\n", paint(on, s.Score, signed(s.Score)), oneLine(text[s.StartByte:s.EndByte], 100))
 		}
+	}
+	words := slices.Clone(a.Evidence)
+	slices.SortStableFunc(words, func(x, y model.Evidence) int { return cmp.Compare(abs(y.Weight), abs(x.Weight)) })
+	for _, e := range words[:min(len(words), 12)] {
+		fmt.Fprintf(w, "  %s %s\n", signed(e.Weight), oneLine(text[e.StartByte:e.EndByte], 40))
 	}
 }

@@ -1,34 +1,58 @@
 package main
 
 import (
+	"fmt"
+	"hash/fnv"
+	"slices"
 	"strings"
 
 	"github.com/synapse-analytics/synapse/model"
 	"github.com/synapse-analytics/synapse/model/internal/dataset"
+	"github.com/synapse-analytics/synapse/model/train/compose"
 )
 
-// example is one training row.
-type example struct {
+const noLabel = -1
+
+// item is a training text with the labels that its set gives.
+type item struct {
 	text   string
-	class  int8
-	binary bool // labels of two classes: say nothing about neutral
-	source model.Kind
-	weight float32
+	units  []unit // of English texts, see vocabulary
 	lang   string
-	long   bool // also train on windows of it
+	source int8 // model.Kind
+	weight float32
+	class  int8 // or noLabel
+	binary bool // says nothing about neutral
+	soft   *[3]float32
+	stars  int8 // 0 to 4, or noLabel
+	four   int8 // of TweetEval's emotions, or noLabel
+	emoji  int8
+	mixed  int8 // 0, 1, or noLabel
+	many   uint32
+	hasAll bool // many is set
+	long   bool // train on windows of it
+	deep   bool // for the network alone
+	made   bool // not a natural text: nothing is calibrated on it
 }
 
+// plain is an item without labels.
+var plain = item{class: noLabel, stars: noLabel, four: noLabel, emoji: noLabel, mixed: noLabel, source: -1, weight: 1, lang: "en"}
+
+// corpus is all that is trained on.
 type corpus struct {
-	english, others []example
-	languages       []example // text and lang only, for the identifier
+	english, others []item
+	languages       []labelled // for the identifier
 	dropped         int
 }
 
+// labelled is a text and its language.
+type labelled struct{ text, lang string }
+
 var trainedOn = []string{
 	"sst5_train_phrases", "tweeteval_sentiment_train", "tse_train", "imdb_train", "customer_reviews_cr",
-	"aspect_semeval14_laptops_train", "aspect_semeval14_restaurants_train", "goemotions_train",
-	"sentiment140_100k_distant", "tweeteval_emotion_train", "multilingual_umsab_train", "multilingual_nusax_train",
-	"udhr (language identification only)",
+	"aspect_semeval14_laptops_train", "aspect_semeval14_restaurants_train", "aspect_mams_train",
+	"aspect_twitter_acl14_train", "goemotions_train", "sentiment140_100k_distant", "tweeteval_emotion_train",
+	"tweeteval_emoji_train", "multilingual_umsab_train", "multilingual_nusax_train",
+	"udhr (language identification only)", "rows composed by model/train/compose",
 }
 
 // tags are the BCP 47 codes of the languages that the sets name.
@@ -39,143 +63,166 @@ var tags = map[string]string{
 	"ngaju": "nij", "sundanese": "su", "toba_batak": "bbc", "toba batak": "bbc",
 }
 
-// spec says how a file becomes training rows.
-type spec struct {
-	file, extra string
-	source      model.Kind
-	weight      float32
-	binary      bool
-	long        bool
-	language    bool // use it to teach the identifier English
-}
+// What counts is to find each class, not to bet on the commonest one: these even
+// out the classes of tweeteval (15, 45 and 40 of 100) and goemotions in part.
+var (
+	tweetWeight   = [3]float32{1.8, 0.8, 0.95}
+	commentWeight = [3]float32{1.25, 1, 0.85}
+)
 
-var specs = []spec{
-	{"sst5_train_phrases", "kind", model.Review, 1, false, false, true},
-	{"tweeteval_sentiment_train", "", model.Tweet, 1, false, false, true},
-	{"tse_train", "", model.Tweet, 1, false, false, true},
-	{"imdb_train", "", model.Review, 1, false, true, false},
-	{"customer_reviews_cr", "", model.Review, 1, true, false, true},
-	{"goemotions_train", "", model.Comment, 1, false, false, true},
-	{"sentiment140_100k_distant", "", model.Tweet, 0.25, true, false, true},
-	{"tweeteval_emotion_train", "", model.Tweet, 1, true, false, false},
-}
+const (
+	composedRows   = 4 * compose.DefaultRows
+	composedWeight = 1
+	emotionRepeats = 3 // the smallest set, and the only one of its kind
+)
 
-func load(dir string, reduce int) (*corpus, error) {
-	c := &corpus{}
-	banned := map[string]bool{}
-	for _, name := range dataset.ValidationNames {
-		rows, err := dataset.Read(dir, name, "")
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range rows {
-			// Keys under 8 letters ("thanks") are phrases, not copies of a text.
-			if k := dataset.Key(r.Text); len(k) >= 8 {
-				banned[k] = true
-			}
-		}
-	}
-	keep := func(text string) bool {
-		if banned[dataset.Key(text)] {
-			c.dropped++
-			return false
-		}
-		return true
-	}
-	for _, sp := range specs {
-		rows, err := dataset.Read(dir, sp.file, sp.extra)
-		if err != nil {
-			return nil, err
-		}
-		for i, r := range rows {
-			class, ok := dataset.Polarity(r.Label)
-			if !ok || i%reduce != 0 || !keep(r.Text) || (sp.long && dataset.HeldOut(r.Text)) {
-				continue
-			}
-			e := example{text: r.Text, class: int8(class), binary: sp.binary, source: sp.source,
-				weight: sp.weight, long: sp.long, lang: "en"}
-			if sp.file == "sst5_train_phrases" {
-				e.weight = phraseWeight(r)
-			}
-			switch sp.file {
-			case "tweeteval_sentiment_train":
-				e.weight *= tweetClassWeight[class]
-			case "goemotions_train":
-				e.weight *= commentClassWeight[class]
-			}
-			c.english = append(c.english, e)
-			if sp.language && i%4 == 0 {
-				c.languages = append(c.languages, example{text: r.Text, lang: "en"})
-			}
-		}
-	}
-	c.emoji()
-	if err := c.aspects(dir, reduce, keep); err != nil {
+// load reads the sets of dir; of every n rows it takes one.
+func load(dir string, n int) (*corpus, error) {
+	guard, err := dataset.NewGuard(dir)
+	if err != nil {
 		return nil, err
 	}
-	for _, file := range []string{"multilingual_umsab_train", "multilingual_nusax_train"} {
-		rows, err := dataset.Read(dir, file, "lang")
-		if err != nil {
+	l := &loader{dir: dir, reduce: n, guard: guard, c: &corpus{}}
+	for _, f := range []func() error{l.reviews, l.tweets, l.comments, l.aspects, l.languages} {
+		if err := f(); err != nil {
 			return nil, err
 		}
-		source := model.Tweet
-		if strings.Contains(file, "nusax") {
-			source = model.Review
-		}
-		for i, r := range rows {
-			class, ok := dataset.Polarity(r.Label)
-			tag := tags[r.Extra]
-			if !ok || tag == "" || i%reduce != 0 || !keep(r.Text) {
-				continue
-			}
-			e := example{text: r.Text, class: int8(class), source: source, weight: 1, lang: tag}
-			c.languages = append(c.languages, e)
-			switch {
-			case tag != "en":
-				c.others = append(c.others, e)
-			case source == model.Review:
-				// UMSAB's English rows are left out: only negative ones remain of
-				// them, and the tweets of the other sets cover their kind.
-				c.english = append(c.english, e)
-			}
-		}
 	}
-	return c, nil
+	l.emoji()
+	l.composed()
+	return l.c, nil
 }
 
-// The sets have few texts of emoji alone, and feelings in emoji need no sample to
-// be known: these are read as written here.
-const (
-	gladEmoji  = "😀 😃 😄 😁 😆 😊 🙂 😍 🥰 😘 🤩 😎 🥳 😇 🤗 😋 👍 👏 🙌 🙏 💪 👌 💯 🔥 🎉 🎊 ✨ ⭐ 🌟 🏆 ❤ 🧡 💛 💚 💙 💜 💕 💖 💗 💓 💞 💝 ♥ ☺ 😻 🌹 ✅ :) :d <3 ;)"
-	sadEmoji   = "😞 😔 😟 😕 🙁 ☹ 😣 😖 😫 😩 😢 😭 😤 😠 😡 🤬 😨 😰 😱 😒 🙄 👎 💔 🤮 🤢 😷 🤕 🤒 😾 🖕 💩 😿 🥺 :( :'( </3 :/ -_-"
-	plainEmoji = "😐 😶 🤔 📷 📸 📅 📍 🚗 ✈ 🏠 📱 💻 ⏰ 📈 🗓 👀 ➡ ▶ ℹ 🔗"
-)
-
-// emojiRepeats makes the steps of these few rows reach far enough.
-const emojiRepeats = 30
-
-func (c *corpus) emoji() {
-	for class, list := range [3]string{dataset.Negative: sadEmoji, dataset.Neutral: plainEmoji, dataset.Positive: gladEmoji} {
-		for _, e := range strings.Fields(list) {
-			for n := range emojiRepeats {
-				for _, text := range []string{e, e + e, e + " " + e + " " + e} {
-					row := example{text: text, class: int8(class), source: model.UnknownSource, weight: 1}
-					c.english = append(c.english, row)
-					if n%3 == 0 {
-						c.others = append(c.others, row)
-					}
-				}
-			}
-		}
-	}
+type loader struct {
+	dir    string
+	reduce int
+	guard  *dataset.Guard
+	c      *corpus
 }
 
-// These even the classes of tweeteval (15, 45 and 40 of 100) and goemotions out
-// in part: what counts is to find each class, not to bet on the commonest one.
+// rows calls f with the rows of a set that may be trained on.
+func (l *loader) rows(set, extra string, f func(r dataset.Row)) error {
+	rows, err := dataset.Read(l.dir, set, extra)
+	if err != nil {
+		return err
+	}
+	for i, r := range rows {
+		switch {
+		case i%l.reduce != 0:
+		case !l.guard.Allows(set, r.Text):
+			l.c.dropped++
+		default:
+			f(r)
+		}
+	}
+	return nil
+}
+
+func (l *loader) add(it item) { l.c.english = append(l.c.english, it) }
+
+// row starts an item of a row, with its polarity if the label is one.
+func row(r dataset.Row, source model.Kind) item {
+	it := plain
+	it.text, it.source = r.Text, int8(source)
+	if k, ok := dataset.Polarity(r.Label); ok {
+		it.class = int8(k)
+	}
+	return it
+}
+
+func (l *loader) reviews() error {
+	if err := l.rows("sst5_train_phrases", "kind", func(r dataset.Row) {
+		it := row(r, model.Review)
+		it.weight, it.stars = phraseWeight(r), int8(r.Label[0]-'0')
+		l.add(it)
+		l.emphasis(r.Text, it.stars)
+		l.english(r.Text)
+	}); err != nil {
+		return err
+	}
+	if err := l.rows("imdb_train", "stars", func(r dataset.Row) {
+		it := row(r, model.Review)
+		it.binary, it.long, it.weight = true, true, 0.6
+		if s, ok := imdbStars[r.Extra]; ok {
+			it.stars = s
+		}
+		l.add(it)
+	}); err != nil {
+		return err
+	}
+	return l.rows("customer_reviews_cr", "", func(r dataset.Row) {
+		it := row(r, model.Review)
+		it.binary = true
+		l.add(it)
+		l.english(r.Text)
+	})
+}
+
+// How sure a reader is of a phrase, as it stands and with emphasis: shouted,
+// drawn out, or with marks behind it. By distance from neutral.
 var (
-	tweetClassWeight   = [3]float32{1.9, 0.8, 0.95}
-	commentClassWeight = [3]float32{1.35, 1, 0.8}
+	calm     = [3][3]float32{1: {0.05, 0.25, 0.70}, 2: {0.03, 0.12, 0.85}}
+	emphatic = [3][3]float32{1: {0.02, 0.10, 0.88}, 2: {0.01, 0.03, 0.96}}
 )
+
+const (
+	emphasisWords  = 6
+	emphasisWeight = 0.4
+)
+
+// emphasis adds short phrases as they are and with emphasis. A class alone would
+// not teach that emphasis makes more of what is there, and the sets mix it with
+// other things.
+func (l *loader) emphasis(text string, stars int8) {
+	h := hash(text + "!")
+	words := strings.Fields(text)
+	if stars == 2 || len(words) > emphasisWords || h%2 != 0 {
+		return
+	}
+	k := max(stars-2, 2-stars)
+	add := func(text string, p [3]float32) {
+		if stars < 2 {
+			p[0], p[2] = p[2], p[0]
+		}
+		it := plain
+		it.text, it.soft, it.weight, it.made = text, &p, emphasisWeight, true
+		l.add(it)
+	}
+	add(text+[]string{"", ".", ""}[h/2%3], calm[k])
+	marks := []string{"!!!", "!!", "!!!!", "", ""}[h/8%5]
+	longest := 0
+	for i, w := range words {
+		if len(w) >= len(words[longest]) {
+			longest = i
+		}
+	}
+	words[longest] = drawOut(words[longest], 2+int(h/64%3))
+	add(strings.Join(words, " ")+marks, emphatic[k])
+	switch h / 512 % 4 {
+	case 0:
+		add(text+"!!!", emphatic[k])
+	case 1:
+		add(strings.ToUpper(text)+marks, emphatic[k])
+	case 2: // one word
+		words = strings.Fields(text)
+		words[longest] = strings.ToUpper(words[longest])
+		add(strings.Join(words, " ")+marks, emphatic[k])
+	case 3: // word for word
+		add(strings.ToUpper(strings.ReplaceAll(text, " ", ". "))+".", emphatic[k])
+	}
+}
+
+// drawOut repeats the last vowel of a word, or its last letter, n times more.
+func drawOut(w string, n int) string {
+	at := strings.LastIndexAny(w[:max(len(w)-1, 0)], "aeiou")
+	if at < 0 || n%2 == 1 && w[len(w)-1] >= 'a' && w[len(w)-1] <= 'z' {
+		at = len(w) - 1
+	}
+	return w[:at] + strings.Repeat(w[at:at+1], n) + w[at:]
+}
+
+// imdbStars maps ten stars to five; 5 and 6 do not occur.
+var imdbStars = map[string]int8{"1": 0, "2": 0, "3": 1, "4": 1, "7": 3, "8": 3, "9": 4, "10": 4}
 
 // phraseWeight weighs the fragments of a parsed sentence down: half of them are
 // neutral, which would teach the model that most texts are.
@@ -189,31 +236,223 @@ func phraseWeight(r dataset.Row) float32 {
 	return 0.3
 }
 
-// aspects adds the sentences whose targets all have one label.
-func (c *corpus) aspects(dir string, reduce int, keep func(string) bool) error {
-	for _, file := range []string{"aspect_semeval14_laptops_train", "aspect_semeval14_restaurants_train"} {
-		rows, err := dataset.Read(dir, file, "")
-		if err != nil {
+func (l *loader) tweets() error {
+	if err := l.rows("tweeteval_sentiment_train", "", func(r dataset.Row) {
+		it := row(r, model.Tweet)
+		it.weight = tweetWeight[it.class]
+		l.add(it)
+		l.english(r.Text)
+	}); err != nil {
+		return err
+	}
+	if err := l.rows("tse_train", "", func(r dataset.Row) {
+		l.add(row(r, model.Tweet))
+		l.english(r.Text)
+	}); err != nil {
+		return err
+	}
+	if err := l.rows("sentiment140_100k_distant", "", func(r dataset.Row) {
+		it := row(r, model.Tweet)
+		it.binary, it.weight = true, 0.25
+		l.add(it)
+		l.english(r.Text)
+	}); err != nil {
+		return err
+	}
+	if err := l.rows("tweeteval_emotion_train", "", func(r dataset.Row) {
+		it := row(r, model.Tweet)
+		it.binary, it.four = true, int8(slices.Index(dataset.Moods, r.Label))
+		for range emotionRepeats {
+			l.add(it)
+		}
+	}); err != nil {
+		return err
+	}
+	id := map[string]int8{}
+	return l.rows("tweeteval_emoji_train", "", func(r dataset.Row) {
+		it := row(dataset.Row{Text: r.Text}, model.Tweet)
+		k, ok := id[r.Label]
+		if !ok {
+			k = int8(len(id))
+			id[r.Label] = k
+		}
+		if k < emojis {
+			it.emoji, it.deep = k, true
+			l.add(it)
+		}
+	})
+}
+
+func (l *loader) comments() error {
+	var unknown error
+	err := l.rows("goemotions_train", "emotions", func(r dataset.Row) {
+		it := row(r, model.Comment)
+		it.mixed, it.hasAll = 0, true
+		if it.class != noLabel {
+			it.weight = commentWeight[it.class]
+		}
+		if r.Label == "mixed" {
+			it.mixed = 1
+		}
+		for name := range strings.SplitSeq(r.Extra, ",") {
+			k := slices.Index(dataset.Emotions, name)
+			if k < 0 {
+				unknown = fmt.Errorf("goemotions_train: unknown emotion %q", name)
+				return
+			}
+			it.many |= 1 << k
+		}
+		l.add(it)
+		l.english(r.Text)
+	})
+	if err == nil {
+		err = unknown
+	}
+	return err
+}
+
+// aspects adds whether the sentences of the aspect sets are mixed. Their polarity
+// is left out: what is learned towards targets relies on what the document says of
+// texts that it was not trained on.
+func (l *loader) aspects() error {
+	for _, set := range []string{"aspect_semeval14_laptops_train", "aspect_semeval14_restaurants_train", "aspect_mams_train"} {
+		var order []string
+		seen := map[string]uint8{}
+		if err := l.rows(set, "", func(r dataset.Row) {
+			if k, ok := dataset.Polarity(r.Label); ok {
+				if seen[r.Text] == 0 {
+					order = append(order, r.Text)
+				}
+				seen[r.Text] |= 1 << k
+			}
+		}); err != nil {
 			return err
 		}
-		label := map[string]string{}
-		for _, r := range rows {
-			if l, ok := label[r.Text]; ok && l != r.Label {
-				label[r.Text] = "mixed"
-			} else {
-				label[r.Text] = r.Label
+		const both = 1<<dataset.Negative | 1<<dataset.Positive
+		for _, text := range order {
+			it := row(dataset.Row{Text: text}, model.Review)
+			it.mixed = 0
+			if seen[text]&both == both {
+				it.mixed = 1
 			}
-		}
-		n := 0
-		for _, r := range rows { // in the order of the file, not of the map
-			class, ok := dataset.Polarity(label[r.Text])
-			delete(label, r.Text)
-			n++
-			if !ok || n%reduce != 0 || !keep(r.Text) {
-				continue
-			}
-			c.english = append(c.english, example{text: r.Text, class: int8(class), source: model.Review, weight: 1, lang: "en"})
+			l.add(it)
 		}
 	}
 	return nil
+}
+
+// languages adds the multilingual sets. UMSAB's English rows are left out: only
+// negative ones are left of them without the validation tweets of other sets.
+func (l *loader) languages() error {
+	for _, set := range []string{"multilingual_umsab_train", "multilingual_nusax_train"} {
+		source := model.Tweet
+		if strings.Contains(set, "nusax") {
+			source = model.Review
+		}
+		if err := l.rows(set, "lang", func(r dataset.Row) {
+			it := row(r, source)
+			it.lang = tags[r.Extra]
+			if it.lang == "" || it.class == noLabel {
+				return
+			}
+			l.c.languages = append(l.c.languages, labelled{r.Text, it.lang})
+			switch {
+			case it.lang != "en":
+				l.c.others = append(l.c.others, it)
+			case source == model.Review:
+				l.add(it)
+			}
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// english gives the identifier a quarter of the English texts, by their hash.
+func (l *loader) english(text string) {
+	if hash(text)%4 == 0 {
+		l.c.languages = append(l.c.languages, labelled{text, "en"})
+	}
+}
+
+// The sets have few texts of emoji alone, and feelings in emoji need no sample to
+// be known: these are read as written here.
+const (
+	gladEmoji  = "😀 😃 😄 😁 😆 😊 🙂 😍 🥰 😘 🤩 😎 🥳 😇 🤗 😋 👍 👏 🙌 🙏 💪 👌 💯 🔥 🎉 🎊 ✨ ⭐ 🌟 🏆 ❤ 🧡 💛 💚 💙 💜 💕 💖 💗 💓 💞 💝 ♥ ☺ 😻 🌹 ✅ 😌 :) :d <3 ;)"
+	sadEmoji   = "😞 😔 😟 😕 🙁 ☹ 😣 😖 😫 😩 😢 😭 😤 😠 😡 🤬 😨 😰 😱 😒 🙄 👎 💔 🤮 🤢 😷 🤕 🤒 😾 🖕 💩 😿 🥺 😴 🤦 :( :'( </3 :/ -_-"
+	plainEmoji = "😐 😶 🤔 📷 📸 📅 📍 🚗 ✈ 🏠 📱 💻 ⏰ 📈 🗓 👀 ➡ ▶ ℹ 🔗"
+)
+
+// emojiRepeats makes the steps of these few rows reach far enough.
+const emojiRepeats = 8
+
+var emojiFrames = []string{"%", "%%", "% % %", "today %", "the meeting is at 5 %", "on my way home %", "they called me back %"}
+
+func (l *loader) emoji() {
+	for class, list := range [3]string{dataset.Negative: sadEmoji, dataset.Neutral: plainEmoji, dataset.Positive: gladEmoji} {
+		for _, e := range strings.Fields(list) {
+			for n := range emojiRepeats {
+				for k, frame := range emojiFrames {
+					it := plain
+					it.text, it.class, it.made = strings.ReplaceAll(frame, "%", e), int8(class), true
+					l.add(it)
+					if n < 3 && k < 3 {
+						l.c.others = append(l.c.others, it, it, it)
+					}
+				}
+			}
+		}
+	}
+}
+
+func (l *loader) composed() {
+	for i, r := range compose.Rows(1, composedRows) {
+		if i%l.reduce != 0 {
+			continue
+		}
+		it := plain
+		it.text, it.class, it.weight, it.made = r.Text, r.Class, composedWeight*r.Weight, true
+		it.mixed = 0
+		if i%4 == 0 {
+			it.source = int8(model.SourceKind(r.Source))
+		}
+		if r.Mixed {
+			it.mixed = 1
+		}
+		l.add(it)
+	}
+}
+
+// calibrationShare is one in how many texts is kept out of training, to fit on
+// it what the answers are weighed and cut by.
+const calibrationShare = 20
+
+// split sets the calibration texts apart, by their hash: copies go together.
+func split(all []item) (fit, calibration []item) {
+	for _, it := range all {
+		if !it.made && hash(it.text)%calibrationShare == 7 {
+			calibration = append(calibration, it)
+		} else {
+			fit = append(fit, it)
+		}
+	}
+	return fit, calibration
+}
+
+func hash(text string) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(text))
+	return h.Sum32()
+}
+
+// withClass are the items that teach polarity to the linear models.
+func withClass(all []item) []item {
+	var out []item
+	for _, it := range all {
+		if (it.class != noLabel || it.soft != nil) && !it.deep {
+			out = append(out, it)
+		}
+	}
+	return out
 }

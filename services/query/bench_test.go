@@ -52,7 +52,7 @@ func BenchmarkWriter(b *testing.B) {
 		wg.Wait()
 		s, err := sqlite.Open(b.Context(), filepath.Join(dir, "query.db"), sqlite.Options{Logger: quiet})
 		require.NoError(b, err)
-		svc, err := query.New(query.Deps{Config: query.DefaultConfig(), Logger: quiet, Queue: q, Store: s})
+		svc, err := query.New(query.Deps{Config: query.DefaultConfig(), Logger: quiet, Queue: q, Store: s, Explainer: &explainer{}})
 		require.NoError(b, err)
 		b.StartTimer()
 		start := time.Now()

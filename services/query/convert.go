@@ -97,6 +97,10 @@ func fill(e *Event, se *pipelinev1.ScoredEvent) string {
 		return "has no label"
 	case !(s.GetScore() >= -1 && s.GetScore() <= 1): // also not a number
 		return "has a score outside of -1 to 1"
+	case len(se.Emotions) > maxEmotions:
+		return "has too many emotions"
+	case len(se.Targets) > 0 && len(se.Targets) != len(in.Targets):
+		return "has scores of other targets than its own"
 	}
 	*e = Event{
 		Project: q.Project, ID: in.Id, Text: in.Text, Source: in.Source, UserID: in.UserId,
@@ -114,10 +118,64 @@ func fill(e *Event, se *pipelinev1.ScoredEvent) string {
 	if len(in.Attributes) > 0 {
 		e.Attributes = in.Attributes
 	}
+	e.Mixed, e.LanguageHint = s.Mixed, in.Language
+	if rule := fillExtras(e, se); rule != "" {
+		return rule
+	}
 	if len(q.TraceId) == 16 && len(q.SpanId) == 8 {
 		e.TraceID, e.SpanID = q.TraceId, q.SpanId
 	}
 	return ""
+}
+
+// maxEmotions bounds the emotions of an event, maxEmotionBytes their names.
+const (
+	maxEmotions     = 64
+	maxEmotionBytes = 32
+)
+
+// fillExtras reads stars, emotions and targets; it returns the rule that they
+// break, or "".
+func fillExtras(e *Event, se *pipelinev1.ScoredEvent) string {
+	if len(se.StarsE4) > 0 {
+		sum := uint64(0)
+		for i, n := range se.StarsE4 {
+			sum += uint64(n)
+			e.StarsE4[min(i, 4)] = int32(min(n, 10_000))
+		}
+		if len(se.StarsE4) != 5 || sum != 10_000 {
+			return "has stars which are no distribution"
+		}
+	}
+	for _, m := range se.Emotions {
+		if !validEmotion(m.GetName()) || m.GetProbabilityE4() > 10_000 {
+			return "has an emotion without a valid name and probability"
+		}
+		e.Emotions = append(e.Emotions, filter.Emotion{Name: m.Name, ProbabilityE4: int32(m.ProbabilityE4)})
+	}
+	for _, t := range se.Targets {
+		switch {
+		case t.GetLabel() < typev1.Sentiment_NEGATIVE || t.GetLabel() > typev1.Sentiment_POSITIVE,
+			uint64(t.GetNegativeE4())+uint64(t.GetPositiveE4()) > 10_000:
+			return "has a target without a valid score"
+		case t.GetStartByte() > t.GetEndByte() || uint64(t.GetEndByte()) > uint64(len(e.Text)):
+			return "has a target outside of its text"
+		}
+		e.TargetScores = append(e.TargetScores, TargetScore{
+			Label: Label(t.Label), NegativeE4: int32(t.NegativeE4), PositiveE4: int32(t.PositiveE4),
+			Start: int32(t.StartByte), End: int32(t.EndByte),
+		})
+	}
+	return ""
+}
+
+func validEmotion(name string) bool {
+	for i := range len(name) {
+		if name[i] < 'a' || name[i] > 'z' {
+			return false
+		}
+	}
+	return name != "" && len(name) <= maxEmotionBytes
 }
 
 func probabilityE6(p float64) int32 {
@@ -192,15 +250,64 @@ func toProto(e *Event) *typev1.Event {
 	case Positive:
 		confidence = positive
 	}
-	return &typev1.Event{
+	out := &typev1.Event{
 		Name: eventName(e.Project, e.ID), Id: e.ID, Text: e.Text, Source: e.Source, UserId: e.UserID,
 		OccurredAt: timestamp(e.OccurredUS), AcceptedAt: timestamp(e.AcceptedUS), Attributes: e.Attributes,
 		Sentiment: &typev1.Sentiment{
 			Label: typev1.Sentiment_Label(e.Label), Score: float64(e.ScoreE4) / 1e4, Probabilities: p,
-			Confidence: confidence, ModelVersion: e.Model,
+			Confidence: confidence, ModelVersion: e.Model, Stars: stars(&e.StarsE4), Mixed: e.Mixed,
 		},
 		Language: e.Language, LanguageSupported: e.LanguageSupported, TraceId: hex.EncodeToString(e.TraceID), Targets: e.Targets,
 	}
+	if len(e.Emotions) > 0 {
+		out.Emotions = make(map[string]float64, len(e.Emotions))
+		for _, m := range e.Emotions {
+			out.Emotions[m.Name] = float64(m.ProbabilityE4) / 1e4
+		}
+	}
+	for i := range e.TargetScores[:min(len(e.TargetScores), len(e.Targets))] {
+		out.TargetSentiments = append(out.TargetSentiments, targetSentiment(e, i))
+	}
+	return out
+}
+
+// stars are the probabilities as numbers, or nil when they are not known.
+func stars(e4 *[5]int32) []float64 {
+	if *e4 == [5]int32{} {
+		return nil
+	}
+	out := make([]float64, len(e4))
+	for i, n := range e4 {
+		out[i] = float64(n) / 1e4
+	}
+	return out
+}
+
+func targetSentiment(e *Event, i int) *typev1.TargetSentiment {
+	t := &e.TargetScores[i]
+	out := &typev1.TargetSentiment{
+		Target: e.Targets[i], Label: typev1.Sentiment_Label(t.Label), Score: float64(t.PositiveE4-t.NegativeE4) / 1e4,
+		Probabilities: &typev1.Probabilities{
+			Negative: float64(t.NegativeE4) / 1e4, Positive: float64(t.PositiveE4) / 1e4, Neutral: float64(10_000-t.NegativeE4-t.PositiveE4) / 1e4,
+		},
+	}
+	if start, end := int(t.Start), int(t.End); start < end && end <= len(e.Text) {
+		out.Mentioned, out.StartByte, out.EndByte = true, t.Start, t.End
+		out.StartUtf16 = utf16Units(e.Text[:start])
+		out.EndUtf16 = out.StartUtf16 + utf16Units(e.Text[start:end])
+	}
+	return out
+}
+
+// utf16Units counts the UTF-16 code units of a text.
+func utf16Units(s string) int32 {
+	n := int32(0)
+	for _, r := range s {
+		if n++; r > 0xffff {
+			n++
+		}
+	}
+	return n
 }
 
 // values is the event as a filter sees it.
@@ -208,6 +315,7 @@ func values(e *Event) filter.Values {
 	return filter.Values{
 		ID: e.ID, Text: e.Text, Source: e.Source, UserID: e.UserID, Language: e.Language, ModelVersion: e.Model,
 		Label: int64(e.Label), ScoreE4: int64(e.ScoreE4), OccurredUS: e.OccurredUS, AcceptedUS: e.AcceptedUS, Attributes: e.Attributes,
+		Mixed: e.Mixed, Emotions: e.Emotions,
 	}
 }
 

@@ -38,20 +38,34 @@ func TestFill(t *testing.T) {
 	require.EqualValues(t, 200_000, e.NegativeE6)
 	require.EqualValues(t, -1, e.OccurredUS)
 	require.Equal(t, "und", e.Language)
+	require.Empty(t, toProto(&e).Sentiment.Stars, "of a release that told none")
 	p := toProto(&e)
 	require.InDelta(t, 1, p.Sentiment.Probabilities.Negative+p.Sentiment.Probabilities.Neutral+p.Sentiment.Probabilities.Positive, 1e-15)
 	require.Equal(t, p.Sentiment.Probabilities.Positive, p.Sentiment.Confidence)
 	require.InDelta(t, 0.1235, p.Sentiment.Score, 0)
 
 	for name, change := range map[string]func(*pipelinev1.ScoredEvent){
-		"project":   func(e *pipelinev1.ScoredEvent) { e.Queued.Project = "P" },
-		"id":        func(e *pipelinev1.ScoredEvent) { e.Queued.Event.Id = "" },
-		"accepted":  func(e *pipelinev1.ScoredEvent) { e.Queued.AcceptedAtUs = -5 },
-		"label":     func(e *pipelinev1.ScoredEvent) { e.Sentiment.Label = 9 },
-		"NaN":       func(e *pipelinev1.ScoredEvent) { e.Sentiment.Score = math.NaN() },
-		"infinite":  func(e *pipelinev1.ScoredEvent) { e.Sentiment.Score = math.Inf(-1) },
-		"no event":  func(e *pipelinev1.ScoredEvent) { e.Queued.Event = nil },
-		"nothing":   func(e *pipelinev1.ScoredEvent) { e.Queued = nil },
+		"project":  func(e *pipelinev1.ScoredEvent) { e.Queued.Project = "P" },
+		"id":       func(e *pipelinev1.ScoredEvent) { e.Queued.Event.Id = "" },
+		"accepted": func(e *pipelinev1.ScoredEvent) { e.Queued.AcceptedAtUs = -5 },
+		"label":    func(e *pipelinev1.ScoredEvent) { e.Sentiment.Label = 9 },
+		"NaN":      func(e *pipelinev1.ScoredEvent) { e.Sentiment.Score = math.NaN() },
+		"infinite": func(e *pipelinev1.ScoredEvent) { e.Sentiment.Score = math.Inf(-1) },
+		"no event": func(e *pipelinev1.ScoredEvent) { e.Queued.Event = nil },
+		"nothing":  func(e *pipelinev1.ScoredEvent) { e.Queued = nil },
+		"stars":    func(e *pipelinev1.ScoredEvent) { e.StarsE4 = []uint32{10_000} },
+		"star sum": func(e *pipelinev1.ScoredEvent) { e.StarsE4 = []uint32{1, 2, 3, 4, 5} },
+		"emotion":  func(e *pipelinev1.ScoredEvent) { e.Emotions = []*pipelinev1.ScoredEmotion{{Name: `jo"y`}} },
+		"emotions": func(e *pipelinev1.ScoredEvent) { e.Emotions = make([]*pipelinev1.ScoredEmotion, maxEmotions+1) },
+		"target": func(e *pipelinev1.ScoredEvent) {
+			e.Targets = []*pipelinev1.ScoredTarget{{Label: typev1.Sentiment_NEUTRAL}}
+		},
+		"target's label": func(e *pipelinev1.ScoredEvent) {
+			e.Queued.Event.Targets, e.Targets = []string{"x"}, []*pipelinev1.ScoredTarget{{}}
+		},
+		"target's place": func(e *pipelinev1.ScoredEvent) {
+			e.Queued.Event.Targets, e.Targets = []string{"x"}, []*pipelinev1.ScoredTarget{{Label: typev1.Sentiment_NEUTRAL, EndByte: 2}}
+		},
 		"no rating": func(e *pipelinev1.ScoredEvent) { e.Sentiment = nil },
 	} {
 		in := scoredEvent()
@@ -73,6 +87,14 @@ func FuzzMessages(f *testing.F) {
 	b, err := proto.Marshal(&pipelinev1.ScoredBatch{SourceSequence: 3, Events: []*pipelinev1.ScoredEvent{scoredEvent(), nil}})
 	require.NoError(f, err)
 	f.Add(b, "p@5=1")
+	full := scoredEvent()
+	full.Queued.Event.Targets = []string{"x"}
+	full.StarsE4 = []uint32{1, 2, 3, 4, 9990}
+	full.Emotions = []*pipelinev1.ScoredEmotion{{Name: "joy", ProbabilityE4: 5000}}
+	full.Targets = []*pipelinev1.ScoredTarget{{Label: typev1.Sentiment_NEUTRAL, EndByte: 1}}
+	b, err = proto.Marshal(&pipelinev1.ScoredBatch{Events: []*pipelinev1.ScoredEvent{full}})
+	require.NoError(f, err)
+	f.Add(b, "")
 	d, err := proto.Marshal(&pipelinev1.DeadLetter{Stage: "scoring", Queued: scoredEvent().Queued, Events: 1})
 	require.NoError(f, err)
 	f.Add(d, "")
@@ -84,7 +106,11 @@ func FuzzMessages(f *testing.F) {
 		for i := range src.Events {
 			e := &src.Events[i]
 			require.True(t, validProject(e.Project) && e.Label >= Negative && e.Label <= Positive && e.ScoreE4 >= -10000 && e.ScoreE4 <= 10000)
-			_ = toProto(e).String()
+			p := toProto(e)
+			_ = p.String()
+			for _, t2 := range p.TargetSentiments {
+				require.True(t, int(t2.EndByte) <= len(e.Text) && t2.EndUtf16 <= t2.EndByte)
+			}
 			trailOf(e)
 		}
 		letterOf(m, 5)

@@ -21,6 +21,7 @@ import (
 
 	pipelinev1 "github.com/synapse-analytics/synapse/gen/go/synapse/pipeline/v1"
 	queryv1 "github.com/synapse-analytics/synapse/gen/go/synapse/query/v1"
+	scoringv1 "github.com/synapse-analytics/synapse/gen/go/synapse/scoring/v1"
 	typev1 "github.com/synapse-analytics/synapse/gen/go/synapse/type/v1"
 	"github.com/synapse-analytics/synapse/internal/authn"
 	"github.com/synapse-analytics/synapse/internal/queue"
@@ -45,16 +46,18 @@ type world struct {
 	queue *jetstream.Queue
 	store query.Store
 	// wrap may put something between the service and its store.
-	wrap  func(query.Store) query.Store
-	deps  func(*query.Deps)
-	svc   *query.Service
-	api   queryv1.QueryServiceClient
-	close []func()
+	wrap func(query.Store) query.Store
+	deps func(*query.Deps)
+	// explainer answers ExplainEvent.
+	explainer *explainer
+	svc       *query.Service
+	api       queryv1.QueryServiceClient
+	close     []func()
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), cfg: query.DefaultConfig(), log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	w := &world{t: t, dir: t.TempDir(), cfg: query.DefaultConfig(), explainer: &explainer{}, log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	w.openQueue()
 	t.Cleanup(func() {
 		w.stop()
@@ -83,7 +86,7 @@ func (w *world) start() {
 	if w.wrap != nil {
 		store = w.wrap(s)
 	}
-	d := query.Deps{Config: w.cfg, Logger: w.log, Queue: w.queue, Store: store}
+	d := query.Deps{Config: w.cfg, Logger: w.log, Queue: w.queue, Store: store, Explainer: w.explainer}
 	if w.deps != nil {
 		w.deps(&d)
 	}
@@ -145,6 +148,24 @@ func asProject(ctx context.Context) context.Context {
 // as makes the context of a caller of the project.
 func as(ctx context.Context, project string) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, projectKey, project)
+}
+
+// explainer answers with one of each part, and keeps what it was asked.
+type explainer struct {
+	mu      sync.Mutex
+	version string
+	asked   *scoringv1.ScoreTextRequest
+}
+
+func (x *explainer) Explain(_ context.Context, version string, req *scoringv1.ScoreTextRequest) (*scoringv1.ScoredText, error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.version, x.asked = version, req
+	return &scoringv1.ScoredText{
+		Sentiment: &typev1.Sentiment{Label: typev1.Sentiment_POSITIVE, ModelVersion: "m2"}, Language: "en", LanguageSupported: true,
+		Evidence: []*typev1.Evidence{{EndByte: 1}}, Bias: 0.25, LogitDifference: 0.5, Emotions: map[string]float64{"joy": 0.75},
+		Sentences: []*typev1.Sentence{{EndByte: 2}}, Targets: []*typev1.TargetSentiment{{Target: "x"}},
+	}, nil
 }
 
 // scorer stands for the scoring role: it answers each message of EVENTS with one
@@ -216,7 +237,16 @@ func scored(e *pipelinev1.QueuedEvent) *pipelinev1.ScoredEvent {
 	case len(e.Event.Text) >= 4 && e.Event.Text[:4] == "good":
 		s.Label, s.Score, s.Probabilities = typev1.Sentiment_POSITIVE, 0.25, &typev1.Probabilities{Negative: 0.25, Neutral: 0.25, Positive: 0.5}
 	}
-	return &pipelinev1.ScoredEvent{Queued: e, Sentiment: s, Language: "en", LanguageSupported: true, ScoredAtUs: time.Now().UnixMicro()}
+	out := &pipelinev1.ScoredEvent{
+		Queued: e, Sentiment: s, Language: "en", LanguageSupported: true, ScoredAtUs: time.Now().UnixMicro(), StarsE4: []uint32{1000, 1000, 1000, 2000, 5000},
+	}
+	if s.Label == typev1.Sentiment_POSITIVE {
+		out.Emotions = []*pipelinev1.ScoredEmotion{{Name: "joy", ProbabilityE4: 8123}}
+	}
+	for range e.Event.Targets {
+		out.Targets = append(out.Targets, &pipelinev1.ScoredTarget{Label: s.Label, NegativeE4: 1000, PositiveE4: 7000, StartByte: 5, EndByte: 9})
+	}
+	return out
 }
 
 func queued(project, id, text string) *pipelinev1.QueuedEvent {

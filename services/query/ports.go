@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	scoringv1 "github.com/synapse-analytics/synapse/gen/go/synapse/scoring/v1"
 	"github.com/synapse-analytics/synapse/internal/queue"
 )
 
@@ -21,6 +22,14 @@ var (
 	// transaction is on disk is unknown. The process must start anew.
 	ErrBroken = errors.New("query store: broken")
 )
+
+// Explainer says why a text has its sentiment.
+type Explainer interface {
+	// Explain answers as ScoreText of the scoring role would, with the model of
+	// that version, or with another if that is not to be had; the answer names
+	// it. The same version and request give the same answer.
+	Explain(ctx context.Context, version string, req *scoringv1.ScoreTextRequest) (*scoringv1.ScoredText, error)
+}
 
 // Store is where everything that is read is kept. Each engine passes package
 // storetest. It is safe for concurrent use; the Apply methods of one store are

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 
 	queryv1 "github.com/synapse-analytics/synapse/gen/go/synapse/query/v1"
+	scoringv1 "github.com/synapse-analytics/synapse/gen/go/synapse/scoring/v1"
 	typev1 "github.com/synapse-analytics/synapse/gen/go/synapse/type/v1"
 	"github.com/synapse-analytics/synapse/internal/authn"
 	"github.com/synapse-analytics/synapse/internal/errs"
@@ -70,6 +71,29 @@ func (s *Service) GetEventTrail(ctx context.Context, req *queryv1.GetEventTrailR
 		return nil, err
 	}
 	return trailOf(e), nil
+}
+
+// ExplainEvent implements queryv1.QueryServiceServer.
+func (s *Service) ExplainEvent(ctx context.Context, req *queryv1.ExplainEventRequest) (*queryv1.EventExplanation, error) {
+	e, err := s.find(ctx, req.GetName(), "")
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.explainer.Explain(ctx, e.Model, &scoringv1.ScoreTextRequest{
+		Text: e.Text, Source: e.Source, Language: e.LanguageHint, Targets: e.Targets,
+		Extras: []scoringv1.ScoreTextRequest_Extra{
+			scoringv1.ScoreTextRequest_EMOTIONS, scoringv1.ScoreTextRequest_EVIDENCE,
+			scoringv1.ScoreTextRequest_SENTENCES, scoringv1.ScoreTextRequest_ASPECTS,
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &queryv1.EventExplanation{
+		Name: eventName(e.Project, e.ID), Sentiment: a.Sentiment, Language: a.Language, LanguageSupported: a.LanguageSupported,
+		Evidence: a.Evidence, Bias: a.Bias, LogitDifference: a.LogitDifference,
+		Emotions: a.Emotions, Sentences: a.Sentences, Targets: a.Targets,
+	}, nil
 }
 
 // find reads the event of a name `projects/{project}/events/{event}` + suffix.

@@ -41,6 +41,8 @@ type Deps struct {
 	Queue Queue
 	// Store that they go to. The service does not close it.
 	Store Store
+	// Explainer answers ExplainEvent.
+	Explainer Explainer
 	// Fatal is told when the store can not be trusted any more: the process
 	// should end. nil only logs it; the service is then not ready for ever.
 	Fatal func(error)
@@ -51,15 +53,16 @@ type Deps struct {
 type Service struct {
 	queryv1.UnimplementedQueryServiceServer
 
-	cfg     Config
-	log     *slog.Logger
-	now     func() time.Time
-	store   Store
-	queue   Queue
-	tracer  trace.Tracer
-	meter   metric.Meter
-	metrics *metrics
-	fatal   func(error)
+	cfg       Config
+	log       *slog.Logger
+	now       func() time.Time
+	store     Store
+	explainer Explainer
+	queue     Queue
+	tracer    trace.Tracer
+	meter     metric.Meter
+	metrics   *metrics
+	fatal     func(error)
 
 	tokens    *tokens
 	hub       *hub
@@ -94,8 +97,8 @@ func New(d Deps) (*Service, error) {
 	if err := d.Config.Validate(); err != nil {
 		return nil, fmt.Errorf("query: configuration: %w", err)
 	}
-	if d.Queue == nil || d.Store == nil {
-		return nil, errors.New("query: no queue or no store")
+	if d.Queue == nil || d.Store == nil || d.Explainer == nil {
+		return nil, errors.New("query: no queue, no store or no explainer")
 	}
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
@@ -113,7 +116,7 @@ func New(d Deps) (*Service, error) {
 		d.Fatal = func(error) {}
 	}
 	s := &Service{
-		cfg: d.Config, log: d.Logger, now: d.Now, store: d.Store, queue: d.Queue, fatal: d.Fatal,
+		cfg: d.Config, log: d.Logger, now: d.Now, store: d.Store, explainer: d.Explainer, queue: d.Queue, fatal: d.Fatal,
 		tracer: d.TracerProvider.Tracer(scopeName), meter: d.MeterProvider.Meter(scopeName),
 		positions: newPositions(d.Store),
 		janitor:   &janitor{d.Store, d.Config.IdempotencyWindow, d.Now, d.Logger},

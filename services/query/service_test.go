@@ -14,6 +14,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -127,6 +128,54 @@ func TestPath(t *testing.T) {
 	require.Zero(t, v.DifferenceCount, v.Differences)
 	require.EqualValues(t, messages*(per-1), v.Events)
 	require.Positive(t, v.Rollups)
+}
+
+// What goes with an event comes back with it, and can be searched for.
+func TestExtras(t *testing.T) {
+	w := newWorld(t)
+	w.start()
+	defer w.scorer()()
+	ctx := as(t.Context(), "shop")
+	full := queued("shop", "full", "good \U0001F600 one")
+	full.Event.Language, full.Event.Targets = "pt-BR", []string{"one", "price"}
+	w.ingest(full, queued("shop", "plain", "bad one"))
+	w.stored("shop", 2)
+	e, err := w.api.GetEvent(ctx, &queryv1.GetEventRequest{Name: "projects/-/events/full"})
+	require.NoError(t, err)
+	require.Equal(t, []float64{0.1, 0.1, 0.1, 0.2, 0.5}, e.Sentiment.Stars)
+	require.Equal(t, map[string]float64{"joy": 0.8123}, e.Emotions)
+	require.Len(t, e.TargetSentiments, 2)
+	want := &typev1.TargetSentiment{
+		Target: "price", Label: typev1.Sentiment_POSITIVE, Score: 0.6, Mentioned: true, StartByte: 5, EndByte: 9, StartUtf16: 5, EndUtf16: 7,
+		Probabilities: &typev1.Probabilities{Negative: 0.1, Neutral: 0.2, Positive: 0.7},
+	}
+	require.True(t, proto.Equal(want, e.TargetSentiments[1]), "%v", e.TargetSentiments[1])
+	for f, ids := range map[string]int{"emotion:joy": 1, "emotions:joy": 1, "emotion:anger": 0, "emotion != joy": 1, "mixed = false": 2, "mixed = true": 0} {
+		page, err := w.api.ListEvents(ctx, &queryv1.ListEventsRequest{Parent: "projects/-", Filter: f})
+		require.NoError(t, err)
+		require.Len(t, page.Events, ids, f)
+	}
+
+	x, err := w.api.ExplainEvent(ctx, &queryv1.ExplainEventRequest{Name: "projects/-/events/full"})
+	require.NoError(t, err)
+	require.Equal(t, "projects/shop/events/full", x.Name)
+	require.Equal(t, "m2", x.Sentiment.ModelVersion)
+	require.Equal(t, map[string]float64{"joy": 0.75}, x.Emotions)
+	require.Len(t, x.Evidence, 1)
+	require.Len(t, x.Sentences, 1)
+	require.Len(t, x.Targets, 1)
+	require.InDelta(t, 0.25, x.Bias, 0)
+	require.InDelta(t, 0.5, x.LogitDifference, 0)
+	require.Equal(t, "en", x.Language)
+	require.True(t, x.LanguageSupported)
+	require.Equal(t, "m1", w.explainer.version)
+	require.Equal(t, "good \U0001F600 one", w.explainer.asked.Text)
+	require.Equal(t, "web", w.explainer.asked.Source)
+	require.Equal(t, "pt-BR", w.explainer.asked.Language, "the sender's hint, not what was found")
+	require.Equal(t, []string{"one", "price"}, w.explainer.asked.Targets)
+	require.Len(t, w.explainer.asked.Extras, 4)
+	_, err = w.api.ExplainEvent(as(t.Context(), "other"), &queryv1.ExplainEventRequest{Name: "projects/other/events/full"})
+	require.Equal(t, codes.NotFound, status.Code(err))
 }
 
 func TestRefusals(t *testing.T) {

@@ -40,6 +40,17 @@ type Event struct {
 	// NegativeE6 and PositiveE6 are probabilities times 1,000,000; that of
 	// neutral is what they leave.
 	NegativeE6, PositiveE6 int32
+	// Mixed says that the text speaks clearly well and clearly badly.
+	Mixed bool
+	// StarsE4 are the probabilities of 1 to 5 stars times 10,000; they sum to
+	// 10,000, or are all 0 when not known.
+	StarsE4 [5]int32
+	// Emotions that the text has; nil if none.
+	Emotions []filter.Emotion
+	// TargetScores are of Targets, in their order; nil when not known.
+	TargetScores []TargetScore
+	// LanguageHint is the language as sent; empty if none was.
+	LanguageHint string
 	// OccurredUS is when the user said it.
 	OccurredUS int64
 	// AcceptedUS, QueuedUS, ScoredUS and StoredUS are its stations.
@@ -52,6 +63,18 @@ type Event struct {
 	TraceID, SpanID []byte
 	// EventsSequence and ScoredSequence are its messages in EVENTS and SCORED.
 	EventsSequence, ScoredSequence uint64
+}
+
+// TargetScore is the sentiment towards a target.
+type TargetScore struct {
+	// Label of the target.
+	Label Label
+	// NegativeE4 and PositiveE4 are probabilities times 10,000; that of neutral
+	// is what they leave, and their difference the score.
+	NegativeE4, PositiveE4 int32
+	// Start and End are the bytes of the text that mention it, half open; both
+	// 0 when it is not mentioned.
+	Start, End int32
 }
 
 // StoredPosition is how far a stream was applied.

@@ -14,12 +14,25 @@ import (
 )
 
 // BenchmarkProcess is what a worker does with a message of 100 events: read,
-// score and write it. The scorer "none" leaves the rest.
+// score and write it, with more and more extras. The scorer "none" leaves the
+// rest.
 func BenchmarkProcess(b *testing.B) {
-	for name, sc := range map[string]Scorer{"none": &nothing{}, "model": NewModelScorer(model.Default())} {
-		b.Run(name, func(b *testing.B) {
+	for _, tc := range []struct {
+		name    string
+		scorer  Scorer
+		extras  []string
+		targets bool
+	}{
+		{"none", &nothing{}, nil, false},
+		{"label", NewModelScorer(model.Default()), nil, false},
+		{"emotions", NewModelScorer(model.Default()), []string{extraEmotions}, false},
+		{"targets", NewModelScorer(model.Default()), []string{extraEmotions, extraTargets}, true},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
 			const n = 100
-			s, err := New(Deps{Config: DefaultConfig(), Queue: faulty{}, Scorer: sc})
+			cfg := DefaultConfig()
+			cfg.Extras = tc.extras
+			s, err := New(Deps{Config: cfg, Queue: faulty{}, Scorer: tc.scorer})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -27,6 +40,9 @@ func BenchmarkProcess(b *testing.B) {
 			for i := range n {
 				q := fullQueued(fmt.Sprint("e", i))
 				q.TraceId, q.SpanId = nil, nil
+				if !tc.targets {
+					q.Event.Targets = nil
+				}
 				q.Event.Text = benchTexts[i%len(benchTexts)]
 				batch.Events = append(batch.Events, q)
 			}
@@ -43,7 +59,7 @@ func BenchmarkProcess(b *testing.B) {
 				}
 				j.release()
 			}
-			b.ReportMetric(float64(b.N)*n/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/event")
 		})
 	}
 }
@@ -51,7 +67,7 @@ func BenchmarkProcess(b *testing.B) {
 // nothing is a scorer that takes no time.
 type nothing struct{ fixed }
 
-func (*nothing) Score([]Text, []Score) error { return nil }
+func (*nothing) Analyze([]model.Input, model.Extra, []model.Analysis) error { return nil }
 
 var benchTexts = []string{
 	"I love this phone, the battery lasts for days and the camera is great. Would buy again!",

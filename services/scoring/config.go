@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
+
+	"github.com/synapse-analytics/synapse/model"
 )
 
 // Config of the scoring role.
@@ -27,7 +30,17 @@ type Config struct {
 	RecoveryWindow time.Duration `config:"recovery_window" doc:"How long scored messages of the stream EVENTS are kept for a replay, 1m to 8760h; a full stream gives up the oldest earlier."`
 	// TrimInterval is the time between two looks at what can be removed.
 	TrimInterval time.Duration `config:"trim_interval" doc:"Time between two looks at what can be removed from the stream EVENTS; 100ms to 1h."`
+	// Extras that events are given besides their sentiment.
+	Extras []string `config:"extras" doc:"What events are given besides their sentiment, any of emotions and targets; each costs time of its own."`
+	// EmotionBar is the probability from which on an emotion is kept.
+	EmotionBar float64 `config:"emotion_bar" doc:"Probability from which on an emotion is kept with its event; 0.01 to 1."`
 }
+
+// The extras that events can be given.
+const (
+	extraEmotions = "emotions"
+	extraTargets  = "targets"
+)
 
 // maxRetryDelay bounds the pause between two tries.
 const maxRetryDelay = 30 * time.Second
@@ -37,6 +50,7 @@ func DefaultConfig() Config {
 	return Config{
 		MaxInFlight: 8, MaxPending: 256, AckWait: 30 * time.Second, MaxTries: 5, MaxDeliveries: 20,
 		RetryDelay: 200 * time.Millisecond, RecoveryWindow: 24 * time.Hour, TrimInterval: 10 * time.Second,
+		Extras: []string{extraEmotions, extraTargets}, EmotionBar: 0.5,
 	}
 }
 
@@ -57,7 +71,20 @@ func (c Config) Validate() error {
 	check(c.RetryDelay >= time.Millisecond && c.RetryDelay <= maxRetryDelay, "retry_delay: must be 1ms to 30s; 200ms is a good value")
 	check(c.RecoveryWindow >= time.Minute && c.RecoveryWindow <= 8760*time.Hour, "recovery_window: must be 1m to 8760h; 24h is a good value")
 	check(c.TrimInterval >= 100*time.Millisecond && c.TrimInterval <= time.Hour, "trim_interval: must be 100ms to 1h; 10s is a good value")
+	for _, x := range c.Extras {
+		check(x == extraEmotions || x == extraTargets, "extras: must be of emotions and targets, not %q; leave it out or correct it", x)
+	}
+	check(c.EmotionBar >= 0.01 && c.EmotionBar <= 1, "emotion_bar: must be 0.01 to 1; 0.5 is a good value")
 	return errors.Join(all...)
+}
+
+// extras returns what goes with an event.
+func (c Config) extras() extras {
+	x := extras{bar: c.EmotionBar, targets: slices.Contains(c.Extras, extraTargets)}
+	if slices.Contains(c.Extras, extraEmotions) {
+		x.want = model.Emotions
+	}
+	return x
 }
 
 // workers returns the workers in force.

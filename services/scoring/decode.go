@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/synapse-analytics/synapse/model"
 )
 
 // A message of EVENTS is read by hand: an event passes through scoring as the
@@ -19,7 +21,7 @@ type event struct {
 	raw        []byte // the encoded pipeline.v1.QueuedEvent
 	project    string
 	acceptedUS int64
-	text       Text
+	text       model.Input
 	traceID    []byte // 16 bytes with spanID's 8, or neither
 	spanID     []byte
 }
@@ -151,8 +153,12 @@ func (d *decoder) input(e *event, b []byte) error {
 			e.text.Source, err = d.str(value)
 		case 6:
 			e.text.Language, err = d.str(value)
-		case 1, 4, 8: // id, user_id, targets
+		case 1, 4: // id, user_id
 			_, err = d.str(value)
+		case 8: // targets
+			var target string
+			target, err = d.str(value)
+			e.text.Targets = append(e.text.Targets, model.Target{Text: target})
 		case 5: // occurred_at
 			err = d.fields(value, func(protowire.Number, []byte) error { return nil })
 		case 7: // attributes

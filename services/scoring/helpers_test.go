@@ -18,6 +18,7 @@ import (
 	typev1 "github.com/synapse-analytics/synapse/gen/go/synapse/type/v1"
 	"github.com/synapse-analytics/synapse/internal/queue"
 	"github.com/synapse-analytics/synapse/internal/queue/jetstream"
+	"github.com/synapse-analytics/synapse/model"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -46,7 +47,7 @@ func quick() Config {
 // start makes and starts a service; the caller stops it.
 func start(t testing.TB, d Deps) *Service {
 	t.Helper()
-	if d.Config == (Config{}) {
+	if d.Config.MaxTries == 0 {
 		d.Config = quick()
 	}
 	s, err := New(d)
@@ -161,14 +162,14 @@ func deadOf(t testing.TB, q queue.Queue) []*pipelinev1.DeadLetter {
 // fixed is a scorer that is quick and can be made to fail: on a text with POISON
 // always, on one with ONCE the first time.
 type fixed struct {
-	before func(in []Text) error
+	before func(in []model.Input) error
 
 	mu     sync.Mutex
 	calls  int
 	scored map[string]int // by text
 }
 
-func (f *fixed) Score(in []Text, out []Score) error {
+func (f *fixed) Analyze(in []model.Input, want model.Extra, out []model.Analysis) error {
 	if f.before != nil {
 		if err := f.before(in); err != nil {
 			return err
@@ -185,21 +186,55 @@ func (f *fixed) Score(in []Text, out []Score) error {
 		if strings.Contains(t.Text, "POISON") || strings.Contains(t.Text, "ONCE") && f.scored[t.Text] == 1 {
 			panic("the text is " + t.Text)
 		}
-		out[i] = Score{Label: Positive, Score: 0.61236, Probabilities: [3]float64{0.1, 0.2, 0.7}, Confidence: 0.7, Language: "en", LanguageSupported: true}
+		out[i] = f.analysis(t, want)
 	}
 	return nil
 }
 
-func (f *fixed) Explain(in Text) (Score, Explanation, error) {
-	out := make([]Score, 1)
-	err := f.Score([]Text{in}, out)
-	return out[0], Explanation{Bias: 0.5, Spans: []Span{{0, 1, 0, 1, 0.25}}}, err
+// analysis is the same for all texts, but that its parts are those wanted.
+func (f *fixed) analysis(in model.Input, want model.Extra) model.Analysis {
+	a := model.Analysis{Result: model.Result{
+		Label: model.Positive, Score: 0.61236, Probabilities: [3]float64{0.1, 0.2, 0.7}, Confidence: 0.7, Language: "en", LanguageSupported: true,
+		Mixed: true, Stars: [5]float64{0.1, 0.1, 0.1, 0.2, 0.5},
+	}}
+	good := model.Polarity{Label: model.Positive, Score: 0.5, Probabilities: [3]float64{0.25, 0, 0.75}}
+	span := model.Span{EndByte: 1, EndUTF16: 1}
+	if want&model.Evidences != 0 {
+		a.Evidence, a.Bias, a.LogitDifference = []model.Evidence{{EndByte: 1, EndUTF16: 1, Weight: 0.25}}, 0.5, 0.75
+	}
+	if want&model.Emotions != 0 {
+		a.Emotions = make([]float64, len(emotionNames))
+		a.Emotions[0], a.Emotions[1], a.Emotions[17] = 0.5, 0.49, 0.91236
+	}
+	if want&model.Sentences != 0 {
+		a.Sentences = []model.Sentence{{Span: span, Polarity: good}}
+	}
+	for i, t := range in.Targets {
+		a.Targets = append(a.Targets, model.TargetResult{Polarity: good, Target: t.Text, Mentioned: i == 0, Opinions: []model.Span{span}})
+		if i == 0 {
+			a.Targets[i].Span = span
+		}
+	}
+	if want&model.Aspects != 0 {
+		a.Targets = append(a.Targets, model.TargetResult{Polarity: good, Target: "found", Mentioned: true, Span: span, Found: true})
+	}
+	return a
 }
+
+var fixedTable = model.Table{Columns: []string{"vader", "fixed-1"}, Rows: []model.TableRow{
+	{Set: "set", Measure: "macro F1, 3 classes", Rows: 9, Cells: []*model.Cell{{Value: 0.5}, {Value: 0.7}}},
+	{Set: "set", Measure: "macro F1, 3 classes", Group: "fr", Rows: 4, Cells: []*model.Cell{nil, {Value: 0.6}}},
+	{Set: "set", Measure: "calibration error, 3 classes", Rows: 9, Cells: []*model.Cell{nil, {Value: 0.02}}},
+	{Set: "other", Measure: "accuracy, targets", Rows: 5, Cells: []*model.Cell{{Value: 0.4}, nil}},
+}}
 
 func (*fixed) Version() string { return "fixed-1" }
 
-func (*fixed) Models() []ModelInfo {
-	return []ModelInfo{{Version: "fixed-1", Languages: []string{"en"}, Metrics: []ModelMetric{{"set", "recall", 0.7, 0.5}}}}
+func (*fixed) Models() []model.Card {
+	return []model.Card{
+		{Version: "fixed-1", Languages: []string{"en"}, Trained: []string{"a"}, Tables: []model.Table{fixedTable}},
+		{Version: "fixed-0"},
+	}
 }
 
 // texts makes n events with ids prefix-0 and so on.

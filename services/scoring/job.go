@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/synapse-analytics/synapse/internal/queue"
+	"github.com/synapse-analytics/synapse/model"
 )
 
 // job is a message on its way: taken by fetch, scored by a worker, published by
@@ -15,12 +16,13 @@ import (
 type job struct {
 	msg    queue.Message
 	events []event
-	texts  []Text
-	scores []Score
+	texts  []model.Input
+	scores []model.Analysis
 	failed []failure // events that become dead letters, by index
 	spans  []trace.SpanContext
 	span   trace.Span // of the message; nil unless an event is sampled
 
+	extra   []byte           // of the event that is being written
 	out     []byte           // the scored message, empty for none
 	letters []queue.Outgoing // the dead letters
 	reasons []letterReason   // of the letters, for the metrics
@@ -52,7 +54,7 @@ func (j *job) release() {
 	clear(j.letters)
 	*j = job{
 		events: j.events[:0], texts: j.texts[:0], scores: j.scores[:0], failed: j.failed[:0], spans: j.spans[:0],
-		out: j.out[:0], letters: j.letters[:0], reasons: j.reasons[:0],
+		extra: j.extra[:0], out: j.out[:0], letters: j.letters[:0], reasons: j.reasons[:0],
 	}
 	if cap(j.out) <= maxKeptBytes {
 		jobs.Put(j)

@@ -6,12 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"runtime"
-	"runtime/debug"
 	"time"
 
 	"github.com/synapse-analytics/synapse/internal/errs"
 	"github.com/synapse-analytics/synapse/internal/queue"
+	"github.com/synapse-analytics/synapse/model"
 )
 
 // chunk is how many texts are scored between two looks at whether to stop.
@@ -59,11 +58,14 @@ func (w *worker) process(ctx context.Context, j *job) error {
 func (w *worker) score(ctx context.Context, j *job) error {
 	n := len(j.events)
 	if cap(j.texts) < n {
-		j.texts, j.scores = make([]Text, n), make([]Score, n)
+		j.texts, j.scores = make([]model.Input, n), make([]model.Analysis, n)
 	}
 	j.texts, j.scores = j.texts[:n], j.scores[:n]
 	for i := range j.events {
 		j.texts[i] = j.events[i].text
+		if !w.extras.targets {
+			j.texts[i].Targets = nil
+		}
 	}
 	if j.msg.Deliveries <= 1 {
 		for at := 0; at < n; at += chunk {
@@ -71,7 +73,7 @@ func (w *worker) score(ctx context.Context, j *job) error {
 				return err
 			}
 			to := min(at+chunk, n)
-			if err := w.attempt(j.texts[at:to], j.scores[at:to]); err != nil {
+			if err := w.analyze(j.texts[at:to], w.extras.want, j.scores[at:to]); err != nil {
 				w.failure(j, err)
 				return err
 			}
@@ -87,7 +89,7 @@ func (w *worker) split(ctx context.Context, j *job) error {
 		if i%chunk == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := w.attempt(j.texts[i:i+1], j.scores[i:i+1]); err != nil {
+		if err := w.analyze(j.texts[i:i+1], w.extras.want, j.scores[i:i+1]); err != nil {
 			j.failed = append(j.failed, failure{i, err.Error()})
 		}
 	}
@@ -107,40 +109,6 @@ func (w *worker) failure(j *job, err error) {
 	w.log.Warn("scoring failed", slog.Uint64("sequence", j.msg.Position.Sequence), slog.Int("try", j.msg.Deliveries), slog.Any("error", err))
 }
 
-// panicError is a panic of the scorer. It tells the kind of the panic, not its
-// value, which could hold an event's text.
-type panicError struct{ kind string }
-
-func (e *panicError) Error() string { return "the scorer panicked: " + e.kind }
-
-// maxDetail bounds what is told of a scorer's error.
-const maxDetail = 256
-
-// attempt scores texts; a panic becomes an error.
-func (w *worker) attempt(in []Text, out []Score) (err error) {
-	defer func() {
-		r := recover()
-		if r == nil {
-			return
-		}
-		p := &panicError{kind: fmt.Sprintf("%T", r)}
-		var re runtime.Error
-		if e, ok := r.(error); ok && errors.As(e, &re) {
-			p.kind = re.Error() // an index, a nil pointer: never a text
-		}
-		w.log.Debug("scorer panicked", slog.String("kind", p.kind), slog.String("stack", string(debug.Stack())))
-		err = p
-	}()
-	if err := w.scorer.Score(in, out); err != nil {
-		detail := err.Error()
-		if len(detail) > maxDetail {
-			detail = detail[:maxDetail]
-		}
-		return errors.New(detail)
-	}
-	return nil
-}
-
 // encode writes the scored message and the dead letters of a job.
 func (w *worker) encode(j *job, nowUS int64) error {
 	version := w.scorer.Version()
@@ -158,7 +126,8 @@ func (w *worker) encode(j *job, nowUS int64) error {
 			id := j.spans[i].SpanID()
 			spanID = id[:]
 		}
-		j.out = appendScored(j.out, &j.events[i], spanID, &j.scores[i], version, nowUS)
+		j.extra = w.extras.append(j.extra[:0], &j.scores[i], len(j.texts[i].Targets))
+		j.out = appendScored(j.out, &j.events[i], spanID, &j.scores[i].Result, j.extra, version, nowUS)
 		j.scored++
 	}
 	if j.scored == 0 {

@@ -47,7 +47,6 @@ type Deps struct {
 type Service struct {
 	scoringv1.UnimplementedScoringServiceServer
 
-	scorer  Scorer
 	worker  *worker
 	metrics *metrics
 	trimmer *queue.Trimmer
@@ -80,7 +79,7 @@ func New(d Deps) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("scoring: metrics: %w", err)
 	}
-	s := &Service{scorer: d.Scorer, metrics: m}
+	s := &Service{metrics: m}
 	s.worker = newWorker(d.Config, d, m, d.TracerProvider.Tracer(scopeName))
 	if err := m.observe(meter, s.worker); err != nil {
 		return nil, fmt.Errorf("scoring: metrics: %w", err)

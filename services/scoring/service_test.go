@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
 
 	scoringv1 "github.com/synapse-analytics/synapse/gen/go/synapse/scoring/v1"
 	"github.com/synapse-analytics/synapse/internal/errs"
@@ -76,12 +79,81 @@ func TestScorerPanicIsAnError(t *testing.T) {
 	}
 }
 
+func TestExtras(t *testing.T) {
+	s := newRPC(t, &fixed{})
+	plain, err := s.ScoreText(t.Context(), &scoringv1.ScoreTextRequest{Text: "abc"})
+	require.NoError(t, err)
+	require.Equal(t, []float64{0.1, 0.1, 0.1, 0.2, 0.5}, plain.Sentiment.Stars)
+	require.True(t, plain.Sentiment.Mixed)
+	require.Empty(t, plain.Emotions)
+	require.Empty(t, plain.Sentences)
+	require.Empty(t, plain.Targets)
+	require.Empty(t, plain.Evidence)
+	for extra, has := range map[scoringv1.ScoreTextRequest_Extra]func(*scoringv1.ScoredText) bool{
+		scoringv1.ScoreTextRequest_EMOTIONS:  func(r *scoringv1.ScoredText) bool { return len(r.Emotions) == 28 && r.Emotions["admiration"] == 0.5 },
+		scoringv1.ScoreTextRequest_EVIDENCE:  func(r *scoringv1.ScoredText) bool { return len(r.Evidence) == 1 && r.LogitDifference == 0.75 },
+		scoringv1.ScoreTextRequest_SENTENCES: func(r *scoringv1.ScoredText) bool { return len(r.Sentences) == 1 && r.Sentences[0].EndByte == 1 },
+		scoringv1.ScoreTextRequest_ASPECTS:   func(r *scoringv1.ScoredText) bool { return len(r.Targets) == 1 && r.Targets[0].Found },
+	} {
+		require.False(t, has(plain), extra)
+		got, err := s.ScoreText(t.Context(), &scoringv1.ScoreTextRequest{Text: "abc", Extras: []scoringv1.ScoreTextRequest_Extra{extra}})
+		require.NoError(t, err)
+		require.True(t, has(got), extra)
+	}
+	got, err := s.ScoreText(t.Context(), &scoringv1.ScoreTextRequest{
+		Text: "abc", Targets: []string{"x", "y"}, Binary: true,
+		Extras: []scoringv1.ScoreTextRequest_Extra{scoringv1.ScoreTextRequest_SENTENCES, scoringv1.ScoreTextRequest_ASPECTS},
+	})
+	require.NoError(t, err)
+	require.InDelta(t, 0.75, got.Sentiment.Score, 1e-9)
+	require.InDelta(t, 0.875, got.Sentiment.Probabilities.Positive, 1e-9)
+	require.InDelta(t, 0.875, got.Sentiment.Confidence, 1e-9)
+	require.Zero(t, got.Sentiment.Probabilities.Neutral)
+	require.Len(t, got.Targets, 3)
+	for i, want := range []string{"x", "y", "found"} {
+		require.Equal(t, want, got.Targets[i].Target)
+		require.Equal(t, i == 2, got.Targets[i].Found)
+		require.Equal(t, i != 1, got.Targets[i].Mentioned)
+		require.Zero(t, got.Targets[i].Probabilities.Neutral)
+	}
+	require.Len(t, got.Targets[0].Opinions, 1)
+}
+
+// The worker and the calls give the same answer, and an explainer too.
+func TestExplainer(t *testing.T) {
+	req := &scoringv1.ScoreTextRequest{
+		Text: "The battery is great 😀, the camera is awful.", Source: "review", Targets: []string{"battery"},
+		Extras: []scoringv1.ScoreTextRequest_Extra{scoringv1.ScoreTextRequest_EVIDENCE, scoringv1.ScoreTextRequest_EMOTIONS},
+	}
+	sc := NewModelScorer(model.Default())
+	want, err := newRPC(t, sc).ScoreText(t.Context(), req)
+	require.NoError(t, err)
+	got, err := NewExplainer(sc, nil).Explain(t.Context(), sc.Version(), req)
+	require.NoError(t, err)
+	require.True(t, proto.Equal(want, got))
+	sum := got.Bias
+	for _, e := range got.Evidence {
+		sum += e.Weight
+	}
+	require.InDelta(t, got.LogitDifference, sum, 1e-6)
+	_, err = NewExplainer(&fixed{}, nil).Explain(t.Context(), "", &scoringv1.ScoreTextRequest{Text: "POISON"})
+	require.Equal(t, errs.Internal, errs.ReasonOf(err))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = NewExplainer(sc, nil).Explain(ctx, "", req)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
 func TestModels(t *testing.T) {
 	s := newRPC(t, NewModelScorer(model.Default()))
 	list, err := s.ListModels(t.Context(), &scoringv1.ListModelsRequest{})
 	require.NoError(t, err)
-	require.Len(t, list.Models, 1)
+	require.Len(t, list.Models, len(model.Models()))
 	m := list.Models[0]
+	require.True(t, m.InUse)
+	require.Len(t, m.Sha256, 64)
+	require.Positive(t, m.SizeBytes)
+	require.NotEmpty(t, m.Trained)
 	require.Equal(t, model.Default().Version(), m.Version)
 	require.NotEmpty(t, m.Languages)
 	require.NotEmpty(t, m.Metrics)
@@ -90,11 +162,20 @@ func TestModels(t *testing.T) {
 	require.Equal(t, m.Name, got.Name)
 	_, err = s.GetModel(t.Context(), &scoringv1.GetModelRequest{Name: "models/none"})
 	require.Equal(t, errs.NotFound, errs.ReasonOf(err))
+	got, err = newRPC(t, &fixed{}).GetModel(t.Context(), &scoringv1.GetModelRequest{Name: "models/fixed-0"})
+	require.NoError(t, err)
+	require.False(t, got.InUse)
+	require.Empty(t, got.Metrics)
+	got, err = newRPC(t, &fixed{}).GetModel(t.Context(), &scoringv1.GetModelRequest{Name: "models/fixed-1"})
+	require.NoError(t, err)
+	require.Len(t, got.Metrics, 1, "what the model itself was measured on")
+	require.Empty(t, cmp.Diff(&scoringv1.ModelMetric{DataSet: "set", Metric: "macro F1, 3 classes", Value: 0.7, Baseline: 0.5, Rows: 9,
+		MacroF1: 0.7, CalibrationError: 0.02, Groups: map[string]float64{"fr": 0.6}}, got.Metrics[0], protocmp.Transform()))
 }
 
 func TestConfig(t *testing.T) {
 	require.NoError(t, DefaultConfig().Validate())
-	err := Config{Workers: -1}.Validate()
+	err := Config{Workers: -1, Extras: []string{"sentences"}}.Validate()
 	require.Error(t, err)
 	for _, line := range strings.Split(err.Error(), "\n") {
 		require.Contains(t, line, ": must be")

@@ -29,10 +29,10 @@ const (
 // waits for the disk, so it must not hold up scoring; it is bounded all the same
 // and holds it up when SCORED refuses.
 type worker struct {
-	cfg     Config
-	queue   Queue
-	scorer  Scorer
-	log     *slog.Logger
+	cfg   Config
+	queue Queue
+	analyzer
+	extras  extras
 	now     func() time.Time
 	tracer  trace.Tracer
 	metrics *metrics
@@ -51,7 +51,7 @@ type worker struct {
 }
 
 func newWorker(cfg Config, d Deps, m *metrics, tracer trace.Tracer) *worker {
-	w := &worker{cfg: cfg, queue: d.Queue, scorer: d.Scorer, log: d.Logger, now: d.Now, tracer: tracer, metrics: m}
+	w := &worker{cfg: cfg, queue: d.Queue, analyzer: analyzer{d.Scorer, d.Logger}, extras: cfg.extras(), now: d.Now, tracer: tracer, metrics: m}
 	slots := 2*cfg.workers() + cfg.MaxInFlight
 	w.slots = make(chan struct{}, slots)
 	w.scoring = make(chan *job, slots)

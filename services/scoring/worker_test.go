@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,43 @@ func TestScoresWithTheModel(t *testing.T) {
 	}
 }
 
+// What a configuration asks for goes with the events, and nothing else.
+func TestExtrasGoWithTheEvents(t *testing.T) {
+	for _, extras := range [][]string{nil, {extraEmotions}, {extraTargets}, {extraEmotions, extraTargets}} {
+		cfg := quick()
+		cfg.Extras, cfg.EmotionBar = extras, 0.49
+		s, err := New(Deps{Config: cfg, Queue: faulty{}, Scorer: &fixed{}})
+		require.NoError(t, err)
+		data, err := proto.Marshal(&pipelinev1.EventBatch{Events: []*pipelinev1.QueuedEvent{fullQueued("with"), queued("without", "x")}})
+		require.NoError(t, err)
+		j := newJob(queue.Message{Data: data, Deliveries: 1})
+		require.NoError(t, s.worker.process(t.Context(), j))
+		b := &pipelinev1.ScoredBatch{}
+		require.NoError(t, proto.Unmarshal(j.out, b))
+		for i, e := range b.Events {
+			require.Equal(t, []uint32{1000, 1000, 1000, 2000, 5000}, e.StarsE4)
+			require.True(t, e.Sentiment.Mixed)
+			var names []string
+			for _, m := range e.Emotions {
+				names = append(names, m.Name)
+			}
+			if slices.Contains(extras, extraEmotions) {
+				require.Equal(t, []string{"admiration", "amusement", "joy"}, names)
+			} else {
+				require.Empty(t, names)
+			}
+			if slices.Contains(extras, extraTargets) && i == 0 {
+				require.Len(t, e.Targets, 2)
+				require.EqualValues(t, 1, e.Targets[0].EndByte)
+				require.EqualValues(t, 7500, e.Targets[1].PositiveE4)
+			} else {
+				require.Empty(t, e.Targets)
+			}
+		}
+		j.release()
+	}
+}
+
 func sign(f float64) float64 {
 	if f < 0 {
 		return -1
@@ -63,7 +101,7 @@ func TestExactlyOnceUnderRedelivery(t *testing.T) {
 		var scored atomic.Int64
 		some := make(chan struct{})
 		var once sync.Once
-		s := start(t, Deps{Queue: q, Scorer: &fixed{before: func([]Text) error {
+		s := start(t, Deps{Queue: q, Scorer: &fixed{before: func([]model.Input) error {
 			if scored.Add(1) > int64(10+rand.IntN(20)) {
 				once.Do(func() { close(some) })
 			}
@@ -138,7 +176,7 @@ func TestPassingFault(t *testing.T) {
 func TestScorerErrors(t *testing.T) {
 	q := openQueue(t)
 	accept(t, q, texts("m", 3)...)
-	s := start(t, Deps{Queue: q, Scorer: &fixed{before: func(in []Text) error {
+	s := start(t, Deps{Queue: q, Scorer: &fixed{before: func(in []model.Input) error {
 		for _, t := range in {
 			if strings.HasPrefix(t.Text, "text 1") {
 				return errors.New(strings.Repeat("no ", 1000))
@@ -197,7 +235,7 @@ func TestSlowScorer(t *testing.T) {
 	q := openQueue(t)
 	cfg := quick()
 	cfg.AckWait, cfg.Workers = time.Second, 2
-	f := &fixed{before: func([]Text) error { time.Sleep(2500 * time.Millisecond); return nil }}
+	f := &fixed{before: func([]model.Input) error { time.Sleep(2500 * time.Millisecond); return nil }}
 	for i := range 4 {
 		accept(t, q, texts(fmt.Sprint("m", i), 2)...)
 	}
@@ -290,7 +328,7 @@ func TestScoredMessageBeyondTheBound(t *testing.T) {
 // always is a consumer that delivers one message over and over, as one that
 // stops the process each time would come.
 func TestMessageThatNeverEnds(t *testing.T) {
-	w := &worker{cfg: quick(), scorer: &fixed{}, log: noLogger(), now: time.Now}
+	w := &worker{cfg: quick(), analyzer: analyzer{&fixed{}, noLogger()}, now: time.Now}
 	data, err := proto.Marshal(&pipelinev1.EventBatch{Events: texts("m", 3)})
 	require.NoError(t, err)
 	j := newJob(queue.Message{Data: data, Deliveries: w.cfg.MaxDeliveries + 1, Position: queue.Position{Epoch: 9, Sequence: 8}})
@@ -378,7 +416,7 @@ func TestStopGivesBackWhatItCannotFinish(t *testing.T) {
 	began := make(chan struct{}, 100)
 	cfg := quick()
 	cfg.Workers = 1
-	s := start(t, Deps{Config: cfg, Queue: q, Scorer: &fixed{before: func([]Text) error { began <- struct{}{}; <-block; return nil }}})
+	s := start(t, Deps{Config: cfg, Queue: q, Scorer: &fixed{before: func([]model.Input) error { began <- struct{}{}; <-block; return nil }}})
 	accept(t, q, texts("a", 2*chunk)...)
 	accept(t, q, texts("b", 1)...)
 	<-began

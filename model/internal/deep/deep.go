@@ -1,6 +1,6 @@
 // Package deep is the network beside the linear model: a gated convolution over
-// three words, pooled by attention and maximum, with one hidden layer and a head
-// per question. It sees word order and word similarity, which n-grams do not.
+// three words, pooled by attention and maximum, with a hidden layer for the polarity
+// and one for emotions. It sees word order and word similarity, which n-grams do not.
 //
 // Its first layer is linear in a word's vector, so a word's part of it is a row
 // that is computed once and kept ("lookup"): a position then costs three row
@@ -17,7 +17,7 @@ import (
 // The shape of the network. It is part of the weights' format.
 const (
 	Dim      = 100          // of a word vector
-	Channels = 64           // of the convolution
+	Channels = 80           // of the convolution
 	Gated    = 2 * Channels // values and their gates
 	Width    = 5            // words that one position sees
 	RowLen   = Width * Gated
@@ -25,14 +25,20 @@ const (
 	Hidden   = 64
 )
 
-// The outputs of the heads, as logits.
+// The outputs of Run, as logits.
 const (
-	OutClass    = 0  // negative, neutral, positive
-	OutStars    = 3  // 1 to 5 stars
-	OutEmotion4 = 8  // anger, joy, optimism, sadness: one of them (TweetEval)
-	OutEmotions = 12 // GoEmotions' 28, each on its own
-	OutMixed    = 40 // clearly well and clearly badly
-	Outputs     = 48 // padded to whole vectors
+	OutClass = 0  // negative, neutral, positive
+	OutStars = 3  // 1 to 5 stars
+	OutMixed = 8  // clearly well and clearly badly
+	Outputs  = 16 // padded to whole vectors
+)
+
+// The outputs of Feel, as logits. They have a hidden layer of their own, so that
+// nobody pays for them who does not ask.
+const (
+	FeelAll   = 0  // GoEmotions' 28, each on its own
+	FeelFour  = 28 // anger, joy, optimism, sadness: one of them (TweetEval)
+	FeelCount = 32
 )
 
 // Sources is how many kinds of source have a bias of their own.
@@ -41,8 +47,8 @@ const Sources = 3
 // MaxTokens is how many tokens one call of Run reads: those of a block.
 const MaxTokens = feature.BlockTokens
 
-// cached is how many of the commonest words keep their row, 1.5 KB each.
-const cached = 16384
+// cached is how many of the commonest words keep their row, 3.8 KB each.
+const cached = 12288
 
 // Net is a network that is ready to run. It is safe for concurrent use: the rows
 // that it keeps are functions of the weights alone, so it does not matter which
@@ -266,8 +272,29 @@ func (n *Net) Run(b *feature.Block, s *State, out *[Outputs]float32) bool {
 	return true
 }
 
-// SourceBias is what the kind of source adds to the logits.
+// Feel computes the logits of the emotions for the text of the last Run, without a
+// source's bias.
+func (n *Net) Feel(s *State, out *[FeelCount]float32) {
+	w := n.w
+	hidden := w.FeelBias
+	vec.MulAdd(hidden[:], Hidden, s.pooled[:], Pooled, w.Feel, Hidden, 1, Pooled, Hidden)
+	for i, v := range hidden {
+		if v < 0 {
+			hidden[i] = 0
+		}
+	}
+	*out = w.FeelOutBias
+	vec.MulAdd(out[:], FeelCount, hidden[:], Hidden, w.FeelOut, FeelCount, 1, Hidden, FeelCount)
+}
+
+// At is the state of the convolution at token i of the last Run.
+func (s *State) At(i int) []float32 { return s.h[i][:] }
+
+// SourceBias is what the kind of source adds to the logits of Run.
 func (n *Net) SourceBias(source int) *[Outputs]float32 { return &n.w.Source[source] }
+
+// FeelBias is what the kind of source adds to the logits of Feel.
+func (n *Net) FeelBias(source int) *[FeelCount]float32 { return &n.w.FeelSource[source] }
 
 // Attribute shares the logit difference positive minus negative of the last Run
 // among its tokens: it adds token i's part to parts[i].

@@ -25,6 +25,11 @@ type Weights struct {
 	Out         []float32 // Hidden rows of Outputs
 	OutBias     [Outputs]float32
 	Source      [Sources][Outputs]float32
+	Feel        []float32 // Pooled rows of Hidden
+	FeelBias    [Hidden]float32
+	FeelOut     []float32 // Hidden rows of FeelCount
+	FeelOutBias [FeelCount]float32
+	FeelSource  [Sources][FeelCount]float32
 }
 
 // ErrFormat is returned (wrapped) for bytes that are no weights.
@@ -60,10 +65,10 @@ func (w *Weights) Append(dst []byte) []byte {
 func (w *Weights) floats() [][]float32 {
 	out := [][]float32{
 		w.Scales, {w.CharScale}, w.Caps[:], w.Elong[:], w.First, w.FirstBias[:], w.Attention[:],
-		w.Hidden, w.HiddenBias[:], w.Out, w.OutBias[:],
+		w.Hidden, w.HiddenBias[:], w.Out, w.OutBias[:], w.Feel, w.FeelBias[:], w.FeelOut, w.FeelOutBias[:],
 	}
 	for i := range w.Source {
-		out = append(out, w.Source[i][:])
+		out = append(out, w.Source[i][:], w.FeelSource[i][:])
 	}
 	return out
 }
@@ -82,6 +87,7 @@ func Read(b []byte) (*Weights, error) {
 	w := &Weights{
 		CharBits: bits, Keys: make([]uint32, words), Scales: make([]float32, words),
 		First: make([]float32, Dim*RowLen), Hidden: make([]float32, Pooled*Hidden), Out: make([]float32, Hidden*Outputs),
+		Feel: make([]float32, Pooled*Hidden), FeelOut: make([]float32, Hidden*FeelCount),
 	}
 	floats := w.floats()
 	chars := Dim << bits

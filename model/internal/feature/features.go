@@ -35,7 +35,7 @@ type State struct {
 	h1, h2 uint64 // the last token that made n-grams, and the one before
 	scope  int    // words left under a negation
 	but    bool   // behind a "but" in this sentence
-	Tokens int    // tokens that made n-grams so far
+	Tokens int    // tokens that made n-grams so far, without stops
 }
 
 // negationScope is how many words a negation reaches, as far as VADER looks back.
@@ -118,7 +118,9 @@ func (s *Set) Extract(b *Block, st *State) {
 			st.scope, st.but = 0, false
 		}
 		st.h2, st.h1 = st.h1, h
-		st.Tokens++
+		if t.Kind != Punct { // "great!!!" is no longer than "great"
+			st.Tokens++
+		}
 		s.WordEnd[i], s.CharEnd[i] = int32(len(words)), int32(len(chars))
 	}
 	s.Words, s.Chars = words, chars

@@ -6,13 +6,13 @@ import (
 )
 
 // word reads letters, digits, marks and inner apostrophes, lower-cases them,
-// shortens letters that stand three times or more to two, and splits clitics off
-// ("can't" -> can n't, "it's" -> it 's, "dont" -> do n't).
+// shortens letters that stand three times or more (see shorten), and splits clitics
+// off ("can't" -> can n't, "it's" -> it 's, "dont" -> do n't).
 func (b *Block) word(text string, pos int) int {
 	off := b.nr
 	end, letters, upper, same := pos, 0, 0, 0
 	var last rune
-	elong := false
+	elong := uint64(0)      // the runes that stood three times or more, as written
 	apostrophe := int32(-1) // index in runes of the last apostrophe
 	apostropheAt := 0       // and its byte offset
 	for end < len(text) && b.nr-off < MaxWordRunes {
@@ -62,7 +62,7 @@ func (b *Block) word(text string, pos int) int {
 		if r == last && !unicode.IsDigit(r) {
 			same++
 			if same >= 2 {
-				elong = true
+				elong |= 1 << (b.nr - off - 1)
 				continue
 			}
 		} else {
@@ -77,8 +77,42 @@ done:
 		return pos + size
 	}
 	caps := letters >= 2 && upper == letters
-	b.split(text, pos, end, off, apostrophe, apostropheAt, caps, elong)
+	if elong != 0 {
+		b.shorten(off, elong)
+	}
+	b.split(text, pos, end, off, apostrophe, apostropheAt, caps, elong != 0)
 	return end
+}
+
+// shorten leaves one of the letters that a writer drew out, or two where English
+// has them: "baaad" is bad and "gooood" is good. seconds has a bit for the second
+// of each pair that is left of such a run in the word at off.
+func (b *Block) shorten(off int32, seconds uint64) {
+	w := b.runes[off:b.nr]
+	var buf [MaxWordRunes + 4]rune
+	keep := uint64(0)
+	for rest := seconds; rest != 0; rest &= rest - 1 {
+		one := rest & -rest
+		if _, ok := doubled[hashRunes(without(buf[:0], w, seconds&^one))]; ok {
+			keep = one
+			break
+		}
+	}
+	if _, ok := doubled[hashRunes(w)]; ok {
+		keep = seconds
+	}
+	short := without(buf[:0], w, seconds&^keep)
+	b.nr = off + int32(copy(w, short))
+}
+
+// without appends the runes of w whose bit is not in drop.
+func without(dst, w []rune, drop uint64) []rune {
+	for i, r := range w {
+		if drop>>i&1 == 0 {
+			dst = append(dst, r)
+		}
+	}
+	return dst
 }
 
 // joins reports whether the sign of n bytes at i binds a word: an apostrophe or

@@ -12,10 +12,12 @@ import (
 	"errors"
 	"fmt"
 	"math"
+
+	"github.com/synapse-analytics/synapse/model/internal/deep"
 )
 
 // Format is the layout this package reads and writes.
-const Format = 1
+const Format = 2
 
 const magic = "SYNW"
 
@@ -24,6 +26,7 @@ const magic = "SYNW"
 const (
 	minBits, maxBits = 8, 22
 	maxVersion       = 64
+	maxSection       = 8 << 20 // bytes of the targets
 )
 
 // MaxClasses is how many languages the identifier can tell apart at most.
@@ -66,12 +69,52 @@ type Language struct {
 	Rows      []int8 // len == len(Codes)<<Bits, bucket by bucket
 }
 
+// Blend says how much the two halves of the English model count in their sum.
+type Blend struct{ Wide, Deep float64 }
+
+// The emotions: GoEmotions' 28, and how many of them TweetEval tells apart.
+const (
+	Emotions = 28
+	Moods    = 4
+)
+
+// Emotion turns the logits of one emotion into its probability: the logistic
+// function of Own times the network's logit, Table times the table's, and Bias.
+type Emotion struct{ Own, Table, Bias float64 }
+
+// Heads say how the answers beside the polarity come of the network's logits.
+type Heads struct {
+	// Stars are the softmax of Own times the network's logits plus Polarity times
+	// what the polarity says about each count.
+	StarsOwn, StarsPolarity float64
+	// Mixed is the logit from which a text counts as mixed.
+	Mixed    float64
+	Emotions [Emotions]Emotion
+	// Moods weighs the network's choice among TweetEval's four emotions by the
+	// kind of source; the last is for no source.
+	Moods [Sources + 1]float64
+}
+
+// Table holds the weights of words and pairs of words for every emotion. Bucket
+// by bucket; a word has one byte per emotion.
+type Table struct {
+	Bits  uint8
+	Scale float64
+	Rows  []int8 // Emotions << Bits
+}
+
 // Model is all that a weights file holds.
 type Model struct {
-	Version  string
-	English  Linear
+	Version string
+	English Linear
+	Deep    *deep.Weights
+	// Blend is by kind of source, the last for no source, and by class of length.
+	Blend    [Sources + 1][Temperatures]Blend
+	Heads    Heads
+	Feelings Table
 	Others   Linear
 	Language Language
+	Targets  []byte // see package target; empty without
 }
 
 // Encode gives the bytes of m.
@@ -81,6 +124,20 @@ func Encode(m *Model) ([]byte, error) {
 	}
 	var b writer
 	b.linear(&m.English)
+	b.section(m.Deep.Append(nil))
+	for i := range m.Blend {
+		for _, w := range m.Blend[i] {
+			b.f64(w.Wide, w.Deep)
+		}
+	}
+	b.f64(m.Heads.StarsOwn, m.Heads.StarsPolarity, m.Heads.Mixed)
+	for _, e := range m.Heads.Emotions {
+		b.f64(e.Own, e.Table, e.Bias)
+	}
+	b.f64(m.Heads.Moods[:]...)
+	b.u8(m.Feelings.Bits)
+	b.f64(m.Feelings.Scale)
+	b.int8s(m.Feelings.Rows)
 	b.linear(&m.Others)
 	l := &m.Language
 	b.u8(l.GateBits)
@@ -95,6 +152,7 @@ func Encode(m *Model) ([]byte, error) {
 		b.f64(l.Bias[i])
 	}
 	b.int8s(l.Rows)
+	b.section(m.Targets)
 	return Seal(m.Version, b.buf), nil
 }
 
@@ -119,7 +177,7 @@ func Seal(version string, body []byte) []byte {
 
 // Decode reads and checks a weights file. It returns an error that wraps
 // ErrFormat for any bytes that are not one, and never panics.
-func Decode(data []byte) (*Model, error) {
+func Decode(data []byte) (m *Model, err error) {
 	r := reader{buf: data}
 	if string(r.take(len(magic))) != magic {
 		return nil, fmt.Errorf("%w: wrong magic", ErrFormat)
@@ -128,7 +186,7 @@ func Decode(data []byte) (*Model, error) {
 	if r.failed || binary.LittleEndian.Uint16(f) != Format {
 		return nil, fmt.Errorf("%w: format is not %d", ErrFormat, Format)
 	}
-	m := &Model{Version: r.str()}
+	m = &Model{Version: r.str()}
 	want := r.take(sha256.Size)
 	n := r.u32()
 	body := r.take(int(n))
@@ -140,10 +198,24 @@ func Decode(data []byte) (*Model, error) {
 	}
 	r = reader{buf: body}
 	r.linear(&m.English)
+	network := r.section()
+	for i := range m.Blend {
+		for k := range m.Blend[i] {
+			m.Blend[i][k] = Blend{r.f64(), r.f64()}
+		}
+	}
+	r.heads(&m.Heads)
+	m.Feelings.Bits = r.bits()
+	m.Feelings.Scale = r.f64()
+	m.Feelings.Rows = r.int8s(Emotions << m.Feelings.Bits)
 	r.linear(&m.Others)
 	r.language(&m.Language)
-	if r.failed || len(r.buf) != 0 {
+	m.Targets = r.section()
+	if r.failed || len(r.buf) != 0 || len(m.Targets) > maxSection {
 		return nil, fmt.Errorf("%w: body is damaged", ErrFormat)
+	}
+	if m.Deep, err = deep.Read(network); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	return m, nil
 }
@@ -172,6 +244,11 @@ func (w *writer) int8s(vs []int8) {
 	for _, v := range vs {
 		w.buf = append(w.buf, uint8(v))
 	}
+}
+
+func (w *writer) section(b []byte) {
+	w.buf = binary.LittleEndian.AppendUint32(w.buf, uint32(len(b)))
+	w.buf = append(w.buf, b...)
 }
 
 func (w *writer) linear(l *Linear) {
@@ -253,6 +330,18 @@ func (r *reader) int8s(want int) []int8 {
 		out[i] = int8(b)
 	}
 	return out
+}
+
+func (r *reader) section() []byte { return r.take(int(r.u32())) }
+
+func (r *reader) heads(h *Heads) {
+	h.StarsOwn, h.StarsPolarity, h.Mixed = r.f64(), r.f64(), r.f64()
+	for i := range h.Emotions {
+		h.Emotions[i] = Emotion{r.f64(), r.f64(), r.f64()}
+	}
+	for i := range h.Moods {
+		h.Moods[i] = r.f64()
+	}
 }
 
 func (r *reader) linear(l *Linear) {

@@ -129,7 +129,7 @@ func Exp(x float32) float32 {
 	return float32(y * math.Float64frombits(uint64(int64(k)+1023)<<52))
 }
 
-// Exp64 is e^x for x <= 0 to the last bits of a float64 (x below -700 gives 0),
+// Exp64 is e^x for x <= 700 to the last bits of a float64 (below -700 it is 0),
 // the same on every machine.
 func Exp64(x float64) float64 {
 	if x < -700 {

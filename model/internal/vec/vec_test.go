@@ -123,3 +123,12 @@ func BenchmarkGate(b *testing.B) {
 		Gate(h, pre)
 	}
 }
+
+func TestExp64IsExact(t *testing.T) {
+	for x := 60.0; x > -60; x -= 0.0137 {
+		require.InEpsilon(t, math.Exp(x), Exp64(x), 1e-14)
+	}
+	require.Equal(t, 1.0, Exp64(0))
+	require.Zero(t, Exp64(-1e9))
+	require.Zero(t, Exp64(math.Inf(-1)))
+}

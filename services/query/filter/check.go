@@ -29,6 +29,8 @@ func (c *checker) has(e *expr.Expr, args []*expr.Expr) (node, error) {
 	switch {
 	case f == Text:
 		return contains{lowerASCII(value)}, nil
+	case f == HasEmotion:
+		return hasEmotion{value}, nil
 	case f == Attribute && key == nil:
 		return hasKey{value}, nil
 	case f == Attribute && value == "*":
@@ -36,7 +38,7 @@ func (c *checker) has(e *expr.Expr, args []*expr.Expr) (node, error) {
 	case f == Attribute:
 		return compareAttribute{*key, eq, value}, nil
 	default:
-		return nil, c.fail(e, "use = instead", "uses : with the field %s; it works with text and attributes", f)
+		return nil, c.fail(e, "use = instead", "uses : with the field %s; it works with text, emotion and attributes", f)
 	}
 }
 
@@ -63,6 +65,31 @@ func (c *checker) comparison(e *expr.Expr, o op, left, right *expr.Expr) (node, 
 			return nil, c.fail(e, "use = or !=, or compare score", "orders labels")
 		}
 		return compareInt{Label, o, n}, nil
+	case Mixed:
+		value, err := c.text1(right)
+		if err != nil {
+			return nil, err
+		}
+		if value != "true" && value != "false" {
+			return nil, c.fail(right, "use true or false", "compares mixed with %q", value)
+		}
+		if o != eq && o != ne {
+			return nil, c.fail(e, "use = or !=", "orders mixed")
+		}
+		return compareInt{Mixed, o, map[string]int64{"true": 1}[value]}, nil
+	case HasEmotion:
+		value, err := c.text1(right)
+		if err != nil {
+			return nil, err
+		}
+		switch o {
+		case eq:
+			return hasEmotion{value}, nil
+		case ne:
+			return not{hasEmotion{value}}, nil
+		default:
+			return nil, c.fail(e, "use : or = or !=", "orders emotions")
+		}
 	case Score:
 		return c.score(o, right)
 	case OccurredAt, AcceptedAt:

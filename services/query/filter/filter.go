@@ -22,6 +22,9 @@
 //   - label: = and != with NEGATIVE, NEUTRAL or POSITIVE.
 //   - score: all comparisons with a number; decimals beyond the resolution of
 //     0.0001 are honoured.
+//   - emotion:joy, emotion = joy: the text has the emotion; emotion != joy: it
+//     has not. emotions is another name of the field.
+//   - mixed: = and != with true or false.
 //   - occurred_at, accepted_at: all comparisons with an RFC 3339 time or a date
 //     in quotes, or timestamp("..."); a date is its midnight in UTC.
 //
@@ -66,13 +69,17 @@ const (
 	OccurredAt
 	// AcceptedAt is `accepted_at`.
 	AcceptedAt
+	// Mixed is `mixed`.
+	Mixed
+	// HasEmotion is `emotion`.
+	HasEmotion
 	// Attribute is `attributes.KEY`.
 	Attribute
 )
 
 var fieldNames = map[string]Field{
 	"id": ID, "text": Text, "source": Source, "user_id": UserID, "language": Language,
-	"model_version": ModelVersion, "label": Label, "score": Score,
+	"model_version": ModelVersion, "label": Label, "score": Score, "mixed": Mixed, "emotion": HasEmotion,
 	"occurred_at": OccurredAt, "accepted_at": AcceptedAt, "attributes": Attribute,
 }
 
@@ -107,7 +114,7 @@ func (s Scope) list() string {
 	if s == Dimensions {
 		return "source, label, language, model_version"
 	}
-	return "id, text, source, user_id, language, label, score, model_version, occurred_at, accepted_at, attributes.KEY"
+	return "id, text, source, user_id, language, label, score, mixed, emotion, model_version, occurred_at, accepted_at, attributes.KEY"
 }
 
 // Values is an event as a filter sees it.
@@ -118,10 +125,22 @@ type Values struct {
 	Label int64
 	// ScoreE4 is the score times 10,000.
 	ScoreE4 int64
+	// Mixed of the text.
+	Mixed bool
+	// Emotions of the text; may be nil.
+	Emotions []Emotion
 	// OccurredUS and AcceptedUS are microseconds since 1970.
 	OccurredUS, AcceptedUS int64
 	// Attributes may be nil.
 	Attributes map[string]string
+}
+
+// Emotion is an emotion that a text has.
+type Emotion struct {
+	// Name of it, for example "joy".
+	Name string
+	// ProbabilityE4 is its probability times 10,000.
+	ProbabilityE4 int32
 }
 
 // Filter is a checked filter. The nil Filter matches everything. It does not
@@ -158,6 +177,8 @@ func names(n node, field Field) bool {
 		return n.field == field
 	case contains:
 		return field == Text
+	case hasEmotion:
+		return field == HasEmotion
 	case hasKey, compareAttribute:
 		return field == Attribute
 	default:
@@ -193,7 +214,7 @@ type (
 		op    op
 		value string
 	}
-	// compareInt compares label, score or a time. Literals between two whole
+	// compareInt compares label, score, mixed (1 or 0) or a time. Literals between two whole
 	// numbers were made whole by an equivalent comparison.
 	compareInt struct {
 		field Field
@@ -202,6 +223,8 @@ type (
 	}
 	// contains looks for a part in the text; part is in lower case (ASCII).
 	contains struct{ part string }
+	// hasEmotion looks for an emotion.
+	hasEmotion struct{ name string }
 	// hasKey looks for a key of the attributes.
 	hasKey struct{ key string }
 	// compareAttribute compares the value of a key; ne is never used, it is

@@ -13,7 +13,7 @@ func example() *Values {
 	return &Values{
 		ID: "e-1", Text: "The Delivery was late, déjà vu", Source: "app-store", UserID: "u1", Language: "en", ModelVersion: "synapse-wide-1",
 		Label: 1, ScoreE4: -5000, OccurredUS: 1_795_000_000_000_000, AcceptedUS: 1_795_000_000_000_123,
-		Attributes: map[string]string{"plan": "pro", "a.b": "x", "empty": ""},
+		Attributes: map[string]string{"plan": "pro", "a.b": "x", "empty": ""}, Mixed: true, Emotions: []Emotion{{"joy", 5000}, {"love", 9000}},
 	}
 }
 
@@ -62,6 +62,17 @@ func TestMatch(t *testing.T) {
 		`attributes.nope != "x"`:           true,
 		`attributes.nope < "x"`:            false,
 		`attributes.plan >= "pro"`:         true,
+		`emotion:joy`:                      true,
+		`emotion : "love"`:                 true,
+		`emotions:love`:                    true,
+		`emotion = joy`:                    true,
+		`emotion != joy`:                   false,
+		`emotion:anger`:                    false,
+		`NOT emotion:anger`:                true,
+		`emotion:jo`:                       false,
+		`mixed = true`:                     true,
+		`mixed != "true"`:                  false,
+		`mixed = false OR emotion:love`:    true,
 		`label = NEGATIVE AND source = "web" OR score < 0`:   true, // OR binds tighter
 		`(label = POSITIVE AND source = "web") OR score < 0`: true,
 		`label = POSITIVE AND source = "web" OR score < 0`:   false,
@@ -107,7 +118,13 @@ func TestRefused(t *testing.T) {
 		{`score = "x"`, 9, "something else than a number"},
 		{`label = "GOOD"`, 9, `"GOOD"`},
 		{`label > "NEGATIVE"`, 1, "orders labels"},
-		{`source : "x"`, 1, "works with text and attributes"},
+		{`source : "x"`, 1, "works with text, emotion and attributes"},
+		{`emotion < joy`, 1, "orders emotions"},
+		{`emotion:5`, 9, "something else than a string"},
+		{`emotions.joy > 0.5`, 1, "has no parts"},
+		{`mixed = yes`, 9, `mixed with "yes"`},
+		{`mixed > true`, 1, "orders mixed"},
+		{`mixed:true`, 1, "uses : with the field mixed"},
 		{`occurred_at > "yesterday"`, 15, "not an RFC 3339 time"},
 		{`occurred_at > 5`, 15, "something else than a time"},
 		{`attributes = "x"`, 1, "all attributes"},
@@ -158,6 +175,7 @@ type plain struct{}
 
 func (plain) Column(f Field) string             { return f.String() }
 func (plain) Contains() string                  { return "has(?)" }
+func (plain) HasEmotion() string                { return "felt(?)" }
 func (plain) HasAttribute() string              { return "key(?)" }
 func (plain) CompareAttribute(op string) string { return "attr(? " + op + " ?)" }
 
@@ -177,7 +195,7 @@ func TestSQL(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		`label = "NEGATIVE" AND source = "app-store" AND score < -0.5`, `attributes."a\"b" : *`, `NOT (a OR b) AND -c:d`, `f(f(f(x`,
-		`occurred_at > timestamp("2026-01-01T00:00:00Z")`, `a.b.c = 0x10`, "x\n=\n'\\u00e9'", `score = 99999999999999999999`, `((((((`,
+		`occurred_at > timestamp("2026-01-01T00:00:00Z")`, `emotion:joy AND mixed = true`, `a.b.c = 0x10`, "x\n=\n'\\u00e9'", `score = 99999999999999999999`, `((((((`,
 	} {
 		f.Add(s)
 	}

@@ -1,6 +1,9 @@
 package filter
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Match says whether the event passes the filter.
 func (f *Filter) Match(v *Values) bool {
@@ -12,6 +15,10 @@ func (n or) match(v *Values) bool       { return n.a.match(v) || n.b.match(v) }
 func (n not) match(v *Values) bool      { return !n.a.match(v) }
 func (n constant) match(*Values) bool   { return bool(n) }
 func (n contains) match(v *Values) bool { return containsFold(v.Text, n.part) }
+
+func (n hasEmotion) match(v *Values) bool {
+	return slices.ContainsFunc(v.Emotions, func(e Emotion) bool { return e.Name == n.name })
+}
 
 func (n hasKey) match(v *Values) bool {
 	_, ok := v.Attributes[n.key]
@@ -84,6 +91,11 @@ func (v *Values) int(f Field) int64 {
 		return v.Label
 	case Score:
 		return v.ScoreE4
+	case Mixed:
+		if v.Mixed {
+			return 1
+		}
+		return 0
 	case OccurredAt:
 		return v.OccurredUS
 	case AcceptedAt:

@@ -190,6 +190,9 @@ func (c *checker) target(e *expr.Expr) (Field, *string, error) {
 			return 0, nil, c.fail(e, `put a key with dots into quotes: attributes."a.b"`, "has a path with more than two parts")
 		}
 	}
+	if name == "emotions" { // as the field of an event is called
+		name = "emotion"
+	}
 	f, ok := fieldNames[name]
 	switch {
 	case name == "":

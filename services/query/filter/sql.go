@@ -6,10 +6,12 @@ import "strings"
 // text of the store's own, never of a caller. An expression must not be NULL.
 type Columns interface {
 	// Column returns the expression of a field: text, or for label, score and
-	// times the whole numbers of Values.
+	// times the whole numbers of Values, for mixed 1 or 0.
 	Column(f Field) string
 	// Contains returns a condition with one parameter, the part in lower case.
 	Contains() string
+	// HasEmotion returns a condition with one parameter, the name.
+	HasEmotion() string
 	// HasAttribute returns a condition with one parameter, the key.
 	HasAttribute() string
 	// CompareAttribute returns a condition with two parameters, key and value;
@@ -60,6 +62,9 @@ func (w *sqlWriter) write(n node) {
 	case contains:
 		w.b.WriteString(w.columns.Contains())
 		w.args = append(w.args, n.part)
+	case hasEmotion:
+		w.b.WriteString(w.columns.HasEmotion())
+		w.args = append(w.args, n.name)
 	case hasKey:
 		w.b.WriteString(w.columns.HasAttribute())
 		w.args = append(w.args, n.key)

@@ -15,7 +15,7 @@ import (
 // statement of 100 rows costs a fraction of 100 statements.
 var chunkSizes = [...]int{100, 10, 1}
 
-const eventColumns = 12
+const eventColumns = 14
 
 var (
 	insertEvents, upsertRollups = statements()
@@ -34,7 +34,7 @@ func statements() (events, rollups map[int]string) {
 		sets[i] = n + " = " + n + " + excluded." + n
 	}
 	for _, n := range chunkSizes {
-		events[n] = "INSERT INTO events (seq, project, dims, id, occurred_us, accepted_us, label, score_e4, user_id, text, attributes, extra) " +
+		events[n] = "INSERT INTO events (seq, project, dims, id, occurred_us, accepted_us, label, score_e4, user_id, text, attributes, extra, mixed, emotions) " +
 			"VALUES " + rows(eventColumns, n) + " ON CONFLICT DO NOTHING"
 		rollups[n] = "INSERT INTO rollups (project, grain, bucket, dims, " + strings.Join(rollNames, ", ") + ") " +
 			"VALUES " + rows(rollColumns, n) + " ON CONFLICT DO UPDATE SET " + strings.Join(sets, ", ")
@@ -174,11 +174,19 @@ func (a *applier) insert(events []*query.Event, ids []eventIDs) error {
 			}
 			attributes = string(text)
 		}
+		var emotions driver.Value
+		if len(e.Emotions) > 0 {
+			emotions = emotionsText(e.Emotions)
+		}
+		mixed := int64(0)
+		if e.Mixed {
+			mixed = 1
+		}
 		from := len(a.extra)
 		a.extra = appendExtra(a.extra, e)
 		for _, v := range [...]driver.Value{
 			e.Seq, ids[i].project, ids[i].dims, e.ID, e.OccurredUS, e.AcceptedUS,
-			int64(e.Label), int64(e.ScoreE4), e.UserID, e.Text, attributes, a.extra[from:],
+			int64(e.Label), int64(e.ScoreE4), e.UserID, e.Text, attributes, a.extra[from:], mixed, emotions,
 		} {
 			stmt.add(v)
 		}

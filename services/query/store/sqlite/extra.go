@@ -8,20 +8,24 @@ import (
 )
 
 // extraVersion is the first byte of the form below. A new form gets a new
-// number; old rows stay readable.
-const extraVersion = 1
+// number; old rows stay readable. Version 1 ended before the stars.
+const extraVersion = 2
 
 const (
 	extraSupported = 1 << iota
 	extraTraced
+	extraStars
+	extraTargetScores
+	extraHint
 )
 
 var errExtra = errors.New("the extra column of an event can not be read")
 
 // appendExtra packs what of an event is shown but never searched: version,
 // flags, negative and positive probability (e6), times as differences to
-// accepted_us, message numbers, targets, and for a sampled event its trace (16
-// bytes) and span (8 bytes). Numbers are varints.
+// accepted_us, message numbers, targets, for a sampled event its trace (16 bytes)
+// and span (8 bytes), then as the flags say: four stars (the fifth is the rest),
+// the scores of the targets, the hint of the language. Numbers are varints.
 func appendExtra(b []byte, e *query.Event) []byte {
 	flags := byte(0)
 	if e.LanguageSupported {
@@ -30,6 +34,15 @@ func appendExtra(b []byte, e *query.Event) []byte {
 	traced := len(e.TraceID) == 16 && len(e.SpanID) == 8
 	if traced {
 		flags |= extraTraced
+	}
+	if e.StarsE4 != [5]int32{} {
+		flags |= extraStars
+	}
+	if len(e.TargetScores) > 0 {
+		flags |= extraTargetScores
+	}
+	if e.LanguageHint != "" {
+		flags |= extraHint
 	}
 	b = append(b, extraVersion, flags)
 	b = binary.AppendVarint(b, int64(e.NegativeE6))
@@ -48,16 +61,39 @@ func appendExtra(b []byte, e *query.Event) []byte {
 		b = append(b, e.TraceID...)
 		b = append(b, e.SpanID...)
 	}
+	if flags&extraStars != 0 {
+		for _, n := range e.StarsE4[:4] {
+			b = binary.AppendUvarint(b, uint64(n))
+		}
+	}
+	if flags&extraTargetScores != 0 {
+		b = binary.AppendUvarint(b, uint64(len(e.TargetScores)))
+		for _, t := range e.TargetScores {
+			b = append(b, byte(t.Label))
+			b = binary.AppendUvarint(b, uint64(t.NegativeE4))
+			b = binary.AppendUvarint(b, uint64(t.PositiveE4))
+			b = binary.AppendUvarint(b, uint64(t.Start))
+			b = binary.AppendUvarint(b, uint64(t.End-t.Start))
+		}
+	}
+	if flags&extraHint != 0 {
+		b = binary.AppendUvarint(b, uint64(len(e.LanguageHint)))
+		b = append(b, e.LanguageHint...)
+	}
 	return b
 }
 
 // readExtra fills an event, whose AcceptedUS is set, from the packed form.
 func readExtra(b []byte, e *query.Event) error {
 	r := extraReader{b: b}
-	if r.byte() != extraVersion {
+	version := r.byte()
+	if version < 1 || version > extraVersion {
 		return errExtra
 	}
 	flags := r.byte()
+	if version == 1 {
+		flags &= extraSupported | extraTraced
+	}
 	e.LanguageSupported = flags&extraSupported != 0
 	e.NegativeE6 = int32(r.varint())
 	e.PositiveE6 = int32(r.varint())
@@ -76,6 +112,31 @@ func readExtra(b []byte, e *query.Event) error {
 	if flags&extraTraced != 0 {
 		e.TraceID = append([]byte(nil), r.bytes(16)...)
 		e.SpanID = append([]byte(nil), r.bytes(8)...)
+	}
+	if flags&extraStars != 0 {
+		rest := int64(10_000)
+		for i := range e.StarsE4[:4] {
+			n := r.uvarint()
+			if rest -= int64(min(n, 10_001)); rest < 0 {
+				return errExtra
+			}
+			e.StarsE4[i] = int32(n)
+		}
+		e.StarsE4[4] = int32(rest)
+	}
+	if flags&extraTargetScores != 0 {
+		n := r.uvarint()
+		if n > uint64(len(r.b)) { // each takes at least 5 bytes
+			return errExtra
+		}
+		for range n {
+			t := query.TargetScore{Label: query.Label(r.byte()), NegativeE4: r.number(), PositiveE4: r.number(), Start: r.number()}
+			t.End = t.Start + r.number()
+			e.TargetScores = append(e.TargetScores, t)
+		}
+	}
+	if flags&extraHint != 0 {
+		e.LanguageHint = string(r.bytes(r.uvarint()))
 	}
 	if r.bad || len(r.b) != 0 {
 		return errExtra
@@ -121,6 +182,16 @@ func (r *extraReader) uvarint() uint64 {
 	}
 	r.b = r.b[n:]
 	return v
+}
+
+// number reads a number below 2^24.
+func (r *extraReader) number() int32 {
+	v := r.uvarint()
+	if v >= 1<<24 {
+		r.fail()
+		return 0
+	}
+	return int32(v)
 }
 
 func (r *extraReader) bytes(n uint64) []byte {

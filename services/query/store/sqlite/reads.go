@@ -21,7 +21,7 @@ type querier interface {
 // The columns that scanEvent reads, and the tables they are of. CROSS JOIN keeps
 // events the outer table.
 const (
-	eventFields = "e.seq, e.id, e.occurred_us, e.accepted_us, e.label, e.score_e4, e.user_id, e.text, e.attributes, e.extra, " +
+	eventFields = "e.seq, e.id, e.occurred_us, e.accepted_us, e.label, e.score_e4, e.user_id, e.text, e.attributes, e.extra, e.mixed, e.emotions, " +
 		"d.source, d.language, d.model"
 	projectID = "(SELECT id FROM projects WHERE name = ?)"
 )
@@ -29,9 +29,9 @@ const (
 func scanEvent(rows *sql.Rows, project string) (*query.Event, error) {
 	e := &query.Event{Project: project}
 	var attributes sql.NullString
-	var extra sql.RawBytes
+	var extra, emotions sql.RawBytes
 	err := rows.Scan(&e.Seq, &e.ID, &e.OccurredUS, &e.AcceptedUS, &e.Label, &e.ScoreE4, &e.UserID, &e.Text, &attributes, &extra,
-		&e.Source, &e.Language, &e.Model)
+		&e.Mixed, &emotions, &e.Source, &e.Language, &e.Model)
 	if err != nil {
 		return nil, err
 	}
@@ -39,6 +39,9 @@ func scanEvent(rows *sql.Rows, project string) (*query.Event, error) {
 		if err := json.Unmarshal([]byte(attributes.String), &e.Attributes); err != nil {
 			return nil, fmt.Errorf("attributes of row %d: %w", e.Seq, err)
 		}
+	}
+	if e.Emotions, err = readEmotions(emotions); err != nil {
+		return nil, fmt.Errorf("emotions of row %d: %w", e.Seq, err)
 	}
 	if err := readExtra(extra, e); err != nil {
 		return nil, fmt.Errorf("row %d: %w", e.Seq, err)
@@ -261,6 +264,8 @@ func (columns) Column(f filter.Field) string {
 		return "e.label"
 	case filter.Score:
 		return "e.score_e4"
+	case filter.Mixed:
+		return "e.mixed"
 	case filter.OccurredAt:
 		return "e.occurred_us"
 	case filter.AcceptedAt:
@@ -272,6 +277,11 @@ func (columns) Column(f filter.Field) string {
 
 // Contains implements filter.Columns. SQLite's lower() changes ASCII only.
 func (columns) Contains() string { return "instr(lower(e.text), ?) > 0" }
+
+// HasEmotion implements filter.Columns.
+func (columns) HasEmotion() string {
+	return "EXISTS (SELECT 1 FROM json_each(e.emotions) WHERE key = ?)"
+}
 
 // HasAttribute implements filter.Columns.
 func (columns) HasAttribute() string {

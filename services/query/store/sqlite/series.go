@@ -126,6 +126,9 @@ func (c dimColumns) Column(f filter.Field) string {
 // Contains implements filter.Columns; no such filter reaches a rollup.
 func (dimColumns) Contains() string { return "? IS NULL" }
 
+// HasEmotion implements filter.Columns; no such filter reaches a rollup.
+func (dimColumns) HasEmotion() string { return "? IS NULL" }
+
 // HasAttribute implements filter.Columns; no such filter reaches a rollup.
 func (dimColumns) HasAttribute() string { return "? IS NULL" }
 

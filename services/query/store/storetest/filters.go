@@ -13,9 +13,10 @@ import (
 )
 
 var (
-	someTexts  = []string{"", "a", "A", "late delivery", "LATE Delivery", "déjà", "DÉJÀ", "x\ty", "%_", "\u2028", "it's", `say "no"`, "\U0001F600", "b\\n"}
-	someKeys   = []string{"plan", "a.b", `q"uote`, "é", "$", "k'"}
-	someValues = []string{"", "pro", "Pro", "10", "9", "it's", "é"}
+	someTexts    = []string{"", "a", "A", "late delivery", "LATE Delivery", "déjà", "DÉJÀ", "x\ty", "%_", "\u2028", "it's", `say "no"`, "\U0001F600", "b\\n"}
+	someEmotions = []string{"joy", "joyful", "anger"}
+	someKeys     = []string{"plan", "a.b", `q"uote`, "é", "$", "k'"}
+	someValues   = []string{"", "pro", "Pro", "10", "9", "it's", "é"}
 )
 
 // literal writes a string of the filter language.
@@ -28,6 +29,7 @@ func values(e *query.Event) *filter.Values {
 	return &filter.Values{
 		ID: e.ID, Text: e.Text, Source: e.Source, UserID: e.UserID, Language: e.Language, ModelVersion: e.Model,
 		Label: int64(e.Label), ScoreE4: int64(e.ScoreE4), OccurredUS: e.OccurredUS, AcceptedUS: e.AcceptedUS, Attributes: e.Attributes,
+		Mixed: e.Mixed, Emotions: e.Emotions,
 	}
 }
 
@@ -37,7 +39,7 @@ func drawTerm(rt *rapid.T, dims bool) string {
 	text := literal(rapid.SampledFrom(someTexts).Draw(rt, "literal"))
 	fields := []string{"source", "language", "model_version", "label"}
 	if !dims {
-		fields = append(fields, "id", "user_id", "text", "text:", "score", "occurred_at", "accepted_at", "attributes", "attributes:", "attributes.*")
+		fields = append(fields, "id", "user_id", "text", "text:", "score", "occurred_at", "accepted_at", "attributes", "attributes:", "attributes.*", "mixed", "emotion")
 	}
 	key := literal(rapid.SampledFrom(someKeys).Draw(rt, "key"))
 	value := literal(rapid.SampledFrom(someValues).Draw(rt, "value"))
@@ -46,6 +48,10 @@ func drawTerm(rt *rapid.T, dims bool) string {
 		return fmt.Sprintf("label %s %s", rapid.SampledFrom([]string{"=", "!="}).Draw(rt, "labelop"), rapid.SampledFrom([]string{"NEGATIVE", `"NEUTRAL"`, "POSITIVE"}).Draw(rt, "label"))
 	case "source", "language", "model_version":
 		return fmt.Sprintf("%s %s %s", f, op, literal(rapid.SampledFrom([]string{"", "web", "en", "m1", "M1", "a"}).Draw(rt, "dim")))
+	case "mixed":
+		return fmt.Sprintf("mixed %s %s", rapid.SampledFrom([]string{"=", "!="}).Draw(rt, "mixedop"), rapid.SampledFrom([]string{"true", `"false"`}).Draw(rt, "mixed"))
+	case "emotion":
+		return fmt.Sprintf("emotion %s %s", rapid.SampledFrom([]string{":", "=", "!="}).Draw(rt, "emotionop"), literal(rapid.SampledFrom(append(someEmotions, "jo", "")).Draw(rt, "emotion")))
 	case "text:":
 		return "text:" + text
 	case "score":
@@ -83,6 +89,12 @@ func drawEvent(rt *rapid.T, id int) query.Event {
 	e.Model = rapid.SampledFrom([]string{"m1", "m2"}).Draw(rt, "model")
 	e.Label = query.Label(rapid.IntRange(1, 3).Draw(rt, "label"))
 	e.ScoreE4 = rapid.SampledFrom([]int32{-10000, -5000, -1, 0, 3, 5000, 5001, 10000}).Draw(rt, "score")
+	e.Mixed = rapid.Bool().Draw(rt, "mixed")
+	for _, name := range someEmotions {
+		if rapid.Bool().Draw(rt, name) {
+			e.Emotions = append(e.Emotions, filter.Emotion{Name: name, ProbabilityE4: 5000})
+		}
+	}
 	e.OccurredUS = baseUS + rapid.Int64Range(0, 3).Draw(rt, "occurred")
 	e.AcceptedUS = baseUS + rapid.Int64Range(0, 3).Draw(rt, "accepted")
 	for range rapid.IntRange(0, 3).Draw(rt, "attributes") {

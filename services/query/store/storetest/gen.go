@@ -7,6 +7,7 @@ import (
 
 	"github.com/synapse-analytics/synapse/internal/queue"
 	"github.com/synapse-analytics/synapse/services/query"
+	"github.com/synapse-analytics/synapse/services/query/filter"
 )
 
 // Traffic makes batches as a live installation would: events of several
@@ -56,11 +57,16 @@ func (t *Traffic) Event() query.Event {
 		text[i] = byte('a' + t.rnd.IntN(26))
 	}
 	negative := t.rnd.Int32N(400_000)
+	var emotions []filter.Emotion
+	if t.rnd.IntN(2) == 0 {
+		emotions = []filter.Emotion{{Name: "disappointment", ProbabilityE4: 5000 + t.rnd.Int32N(5000)}}
+	}
 	return query.Event{
 		Project: pick(t.rnd, t.Projects), ID: t.uuid(at), Text: string(text),
 		Source: pick(t.rnd, t.Sources), UserID: fmt.Sprintf("user-%d", t.rnd.IntN(10000)),
 		Language: pick(t.rnd, t.Languages), LanguageSupported: true, Model: pick(t.rnd, t.Models),
 		Label: label, ScoreE4: score, NegativeE6: negative, PositiveE6: t.rnd.Int32N(500_000),
+		Emotions: emotions, StarsE4: [5]int32{1000, 1500, 2500, 2000, 3000},
 		OccurredUS: at, AcceptedUS: at + 2000, QueuedUS: at + 4000, ScoredUS: at + 6000,
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/synapse-analytics/synapse/internal/queue"
 	"github.com/synapse-analytics/synapse/services/query"
+	"github.com/synapse-analytics/synapse/services/query/filter"
 )
 
 // Harness is how the suite gets at an engine.
@@ -146,6 +147,11 @@ func testRoundTrip(t *testing.T, h Harness) {
 	full.EventsSequence, full.ScoredSequence = 1, 1<<60
 	full.QueuedUS, full.ScoredUS = full.AcceptedUS-5, full.AcceptedUS+1<<40
 	full.ScoreE4, full.Label = 10000, query.Positive
+	full.Mixed, full.LanguageHint, full.StarsE4 = true, "pt-BR", [5]int32{0, 1, 2, 9997, 0}
+	full.Emotions = []filter.Emotion{{Name: "joy", ProbabilityE4: 10_000}, {Name: "anger", ProbabilityE4: 5000}}
+	full.TargetScores = []query.TargetScore{
+		{Label: query.Positive, NegativeE4: 1, PositiveE4: 9999, Start: 2, End: 1 << 16}, {Label: query.Negative, NegativeE4: 10_000},
+	}
 	bare := event("bare", "x")
 	bare.LanguageSupported, bare.Language = false, "und"
 	bare.ScoreE4, bare.Label, bare.NegativeE6, bare.PositiveE6 = -10000, query.Neutral, 0, 1_000_000

@@ -240,7 +240,15 @@ type ScoredEvent struct {
 	// Whether the model was trained for that language.
 	LanguageSupported bool `protobuf:"varint,4,opt,name=language_supported,json=languageSupported,proto3" json:"language_supported,omitempty"`
 	// When it was scored, microseconds since 1970.
-	ScoredAtUs    int64 `protobuf:"varint,5,opt,name=scored_at_us,json=scoredAtUs,proto3" json:"scored_at_us,omitempty"`
+	ScoredAtUs int64 `protobuf:"varint,5,opt,name=scored_at_us,json=scoredAtUs,proto3" json:"scored_at_us,omitempty"`
+	// Probability of 1 to 5 stars times 10,000: five numbers whose sum is 10,000,
+	// or none. `sentiment.stars` is not set.
+	StarsE4 []uint32 `protobuf:"varint,6,rep,packed,name=stars_e4,json=starsE4,proto3" json:"stars_e4,omitempty"`
+	// The emotions at or above the bar.
+	Emotions []*ScoredEmotion `protobuf:"bytes,7,rep,name=emotions,proto3" json:"emotions,omitempty"`
+	// The sentiment towards each target of the event, in their order; none when
+	// targets are not scored.
+	Targets       []*ScoredTarget `protobuf:"bytes,8,rep,name=targets,proto3" json:"targets,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -310,6 +318,165 @@ func (x *ScoredEvent) GetScoredAtUs() int64 {
 	return 0
 }
 
+func (x *ScoredEvent) GetStarsE4() []uint32 {
+	if x != nil {
+		return x.StarsE4
+	}
+	return nil
+}
+
+func (x *ScoredEvent) GetEmotions() []*ScoredEmotion {
+	if x != nil {
+		return x.Emotions
+	}
+	return nil
+}
+
+func (x *ScoredEvent) GetTargets() []*ScoredTarget {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
+// An emotion of a text.
+type ScoredEmotion struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name, 1 to 32 lower-case letters.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Its probability times 10,000.
+	ProbabilityE4 uint32 `protobuf:"varint,2,opt,name=probability_e4,json=probabilityE4,proto3" json:"probability_e4,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScoredEmotion) Reset() {
+	*x = ScoredEmotion{}
+	mi := &file_synapse_pipeline_v1_pipeline_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScoredEmotion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScoredEmotion) ProtoMessage() {}
+
+func (x *ScoredEmotion) ProtoReflect() protoreflect.Message {
+	mi := &file_synapse_pipeline_v1_pipeline_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScoredEmotion.ProtoReflect.Descriptor instead.
+func (*ScoredEmotion) Descriptor() ([]byte, []int) {
+	return file_synapse_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ScoredEmotion) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ScoredEmotion) GetProbabilityE4() uint32 {
+	if x != nil {
+		return x.ProbabilityE4
+	}
+	return 0
+}
+
+// The sentiment towards a target of an event.
+type ScoredTarget struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The class with the highest probability.
+	Label v1.Sentiment_Label `protobuf:"varint,1,opt,name=label,proto3,enum=synapse.type.v1.Sentiment_Label" json:"label,omitempty"`
+	// Probability of negative times 10,000.
+	NegativeE4 uint32 `protobuf:"varint,2,opt,name=negative_e4,json=negativeE4,proto3" json:"negative_e4,omitempty"`
+	// Probability of positive times 10,000; that of neutral is what the two leave.
+	PositiveE4 uint32 `protobuf:"varint,3,opt,name=positive_e4,json=positiveE4,proto3" json:"positive_e4,omitempty"`
+	// The mention of the target in UTF-8 bytes of the text, half open; both 0
+	// when the text does not mention it.
+	StartByte uint32 `protobuf:"varint,4,opt,name=start_byte,json=startByte,proto3" json:"start_byte,omitempty"`
+	// The byte after the mention.
+	EndByte       uint32 `protobuf:"varint,5,opt,name=end_byte,json=endByte,proto3" json:"end_byte,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScoredTarget) Reset() {
+	*x = ScoredTarget{}
+	mi := &file_synapse_pipeline_v1_pipeline_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScoredTarget) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScoredTarget) ProtoMessage() {}
+
+func (x *ScoredTarget) ProtoReflect() protoreflect.Message {
+	mi := &file_synapse_pipeline_v1_pipeline_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScoredTarget.ProtoReflect.Descriptor instead.
+func (*ScoredTarget) Descriptor() ([]byte, []int) {
+	return file_synapse_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ScoredTarget) GetLabel() v1.Sentiment_Label {
+	if x != nil {
+		return x.Label
+	}
+	return v1.Sentiment_Label(0)
+}
+
+func (x *ScoredTarget) GetNegativeE4() uint32 {
+	if x != nil {
+		return x.NegativeE4
+	}
+	return 0
+}
+
+func (x *ScoredTarget) GetPositiveE4() uint32 {
+	if x != nil {
+		return x.PositiveE4
+	}
+	return 0
+}
+
+func (x *ScoredTarget) GetStartByte() uint32 {
+	if x != nil {
+		return x.StartByte
+	}
+	return 0
+}
+
+func (x *ScoredTarget) GetEndByte() uint32 {
+	if x != nil {
+		return x.EndByte
+	}
+	return 0
+}
+
 // One message of the stream DEAD: an event that could not be processed.
 type DeadLetter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -340,7 +507,7 @@ type DeadLetter struct {
 
 func (x *DeadLetter) Reset() {
 	*x = DeadLetter{}
-	mi := &file_synapse_pipeline_v1_pipeline_proto_msgTypes[4]
+	mi := &file_synapse_pipeline_v1_pipeline_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -352,7 +519,7 @@ func (x *DeadLetter) String() string {
 func (*DeadLetter) ProtoMessage() {}
 
 func (x *DeadLetter) ProtoReflect() protoreflect.Message {
-	mi := &file_synapse_pipeline_v1_pipeline_proto_msgTypes[4]
+	mi := &file_synapse_pipeline_v1_pipeline_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -365,7 +532,7 @@ func (x *DeadLetter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeadLetter.ProtoReflect.Descriptor instead.
 func (*DeadLetter) Descriptor() ([]byte, []int) {
-	return file_synapse_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{4}
+	return file_synapse_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DeadLetter) GetStage() string {
@@ -457,7 +624,7 @@ type ControlNotice struct {
 
 func (x *ControlNotice) Reset() {
 	*x = ControlNotice{}
-	mi := &file_synapse_pipeline_v1_pipeline_proto_msgTypes[5]
+	mi := &file_synapse_pipeline_v1_pipeline_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -469,7 +636,7 @@ func (x *ControlNotice) String() string {
 func (*ControlNotice) ProtoMessage() {}
 
 func (x *ControlNotice) ProtoReflect() protoreflect.Message {
-	mi := &file_synapse_pipeline_v1_pipeline_proto_msgTypes[5]
+	mi := &file_synapse_pipeline_v1_pipeline_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -482,7 +649,7 @@ func (x *ControlNotice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ControlNotice.ProtoReflect.Descriptor instead.
 func (*ControlNotice) Descriptor() ([]byte, []int) {
-	return file_synapse_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{5}
+	return file_synapse_pipeline_v1_pipeline_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ControlNotice) GetNotice() isControlNotice_Notice {
@@ -579,14 +746,29 @@ const file_synapse_pipeline_v1_pipeline_proto_rawDesc = "" +
 	"\x0fsource_sequence\x18\x02 \x01(\x04R\x0esourceSequence\x12!\n" +
 	"\fsource_epoch\x18\x03 \x01(\x04R\vsourceEpoch\x12 \n" +
 	"\fqueued_at_us\x18\x04 \x01(\x03R\n" +
-	"queuedAtUs\"\xee\x01\n" +
+	"queuedAtUs\"\x86\x03\n" +
 	"\vScoredEvent\x128\n" +
 	"\x06queued\x18\x01 \x01(\v2 .synapse.pipeline.v1.QueuedEventR\x06queued\x128\n" +
 	"\tsentiment\x18\x02 \x01(\v2\x1a.synapse.type.v1.SentimentR\tsentiment\x12\x1a\n" +
 	"\blanguage\x18\x03 \x01(\tR\blanguage\x12-\n" +
 	"\x12language_supported\x18\x04 \x01(\bR\x11languageSupported\x12 \n" +
 	"\fscored_at_us\x18\x05 \x01(\x03R\n" +
-	"scoredAtUs\"\xd7\x02\n" +
+	"scoredAtUs\x12\x19\n" +
+	"\bstars_e4\x18\x06 \x03(\rR\astarsE4\x12>\n" +
+	"\bemotions\x18\a \x03(\v2\".synapse.pipeline.v1.ScoredEmotionR\bemotions\x12;\n" +
+	"\atargets\x18\b \x03(\v2!.synapse.pipeline.v1.ScoredTargetR\atargets\"J\n" +
+	"\rScoredEmotion\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12%\n" +
+	"\x0eprobability_e4\x18\x02 \x01(\rR\rprobabilityE4\"\xc2\x01\n" +
+	"\fScoredTarget\x126\n" +
+	"\x05label\x18\x01 \x01(\x0e2 .synapse.type.v1.Sentiment.LabelR\x05label\x12\x1f\n" +
+	"\vnegative_e4\x18\x02 \x01(\rR\n" +
+	"negativeE4\x12\x1f\n" +
+	"\vpositive_e4\x18\x03 \x01(\rR\n" +
+	"positiveE4\x12\x1d\n" +
+	"\n" +
+	"start_byte\x18\x04 \x01(\rR\tstartByte\x12\x19\n" +
+	"\bend_byte\x18\x05 \x01(\rR\aendByte\"\xd7\x02\n" +
 	"\n" +
 	"DeadLetter\x12\x14\n" +
 	"\x05stage\x18\x01 \x01(\tR\x05stage\x12\x16\n" +
@@ -619,31 +801,37 @@ func file_synapse_pipeline_v1_pipeline_proto_rawDescGZIP() []byte {
 	return file_synapse_pipeline_v1_pipeline_proto_rawDescData
 }
 
-var file_synapse_pipeline_v1_pipeline_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_synapse_pipeline_v1_pipeline_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_synapse_pipeline_v1_pipeline_proto_goTypes = []any{
 	(*EventBatch)(nil),            // 0: synapse.pipeline.v1.EventBatch
 	(*QueuedEvent)(nil),           // 1: synapse.pipeline.v1.QueuedEvent
 	(*ScoredBatch)(nil),           // 2: synapse.pipeline.v1.ScoredBatch
 	(*ScoredEvent)(nil),           // 3: synapse.pipeline.v1.ScoredEvent
-	(*DeadLetter)(nil),            // 4: synapse.pipeline.v1.DeadLetter
-	(*ControlNotice)(nil),         // 5: synapse.pipeline.v1.ControlNotice
-	(*v1.EventInput)(nil),         // 6: synapse.type.v1.EventInput
-	(*v1.Sentiment)(nil),          // 7: synapse.type.v1.Sentiment
-	(*timestamppb.Timestamp)(nil), // 8: google.protobuf.Timestamp
+	(*ScoredEmotion)(nil),         // 4: synapse.pipeline.v1.ScoredEmotion
+	(*ScoredTarget)(nil),          // 5: synapse.pipeline.v1.ScoredTarget
+	(*DeadLetter)(nil),            // 6: synapse.pipeline.v1.DeadLetter
+	(*ControlNotice)(nil),         // 7: synapse.pipeline.v1.ControlNotice
+	(*v1.EventInput)(nil),         // 8: synapse.type.v1.EventInput
+	(*v1.Sentiment)(nil),          // 9: synapse.type.v1.Sentiment
+	(v1.Sentiment_Label)(0),       // 10: synapse.type.v1.Sentiment.Label
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
 }
 var file_synapse_pipeline_v1_pipeline_proto_depIdxs = []int32{
-	1, // 0: synapse.pipeline.v1.EventBatch.events:type_name -> synapse.pipeline.v1.QueuedEvent
-	6, // 1: synapse.pipeline.v1.QueuedEvent.event:type_name -> synapse.type.v1.EventInput
-	3, // 2: synapse.pipeline.v1.ScoredBatch.events:type_name -> synapse.pipeline.v1.ScoredEvent
-	1, // 3: synapse.pipeline.v1.ScoredEvent.queued:type_name -> synapse.pipeline.v1.QueuedEvent
-	7, // 4: synapse.pipeline.v1.ScoredEvent.sentiment:type_name -> synapse.type.v1.Sentiment
-	1, // 5: synapse.pipeline.v1.DeadLetter.queued:type_name -> synapse.pipeline.v1.QueuedEvent
-	8, // 6: synapse.pipeline.v1.DeadLetter.failed_at:type_name -> google.protobuf.Timestamp
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	1,  // 0: synapse.pipeline.v1.EventBatch.events:type_name -> synapse.pipeline.v1.QueuedEvent
+	8,  // 1: synapse.pipeline.v1.QueuedEvent.event:type_name -> synapse.type.v1.EventInput
+	3,  // 2: synapse.pipeline.v1.ScoredBatch.events:type_name -> synapse.pipeline.v1.ScoredEvent
+	1,  // 3: synapse.pipeline.v1.ScoredEvent.queued:type_name -> synapse.pipeline.v1.QueuedEvent
+	9,  // 4: synapse.pipeline.v1.ScoredEvent.sentiment:type_name -> synapse.type.v1.Sentiment
+	4,  // 5: synapse.pipeline.v1.ScoredEvent.emotions:type_name -> synapse.pipeline.v1.ScoredEmotion
+	5,  // 6: synapse.pipeline.v1.ScoredEvent.targets:type_name -> synapse.pipeline.v1.ScoredTarget
+	10, // 7: synapse.pipeline.v1.ScoredTarget.label:type_name -> synapse.type.v1.Sentiment.Label
+	1,  // 8: synapse.pipeline.v1.DeadLetter.queued:type_name -> synapse.pipeline.v1.QueuedEvent
+	11, // 9: synapse.pipeline.v1.DeadLetter.failed_at:type_name -> google.protobuf.Timestamp
+	10, // [10:10] is the sub-list for method output_type
+	10, // [10:10] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_synapse_pipeline_v1_pipeline_proto_init() }
@@ -651,7 +839,7 @@ func file_synapse_pipeline_v1_pipeline_proto_init() {
 	if File_synapse_pipeline_v1_pipeline_proto != nil {
 		return
 	}
-	file_synapse_pipeline_v1_pipeline_proto_msgTypes[5].OneofWrappers = []any{
+	file_synapse_pipeline_v1_pipeline_proto_msgTypes[7].OneofWrappers = []any{
 		(*ControlNotice_ApiKeyChanged)(nil),
 		(*ControlNotice_SessionEnded)(nil),
 		(*ControlNotice_ProjectChanged)(nil),
@@ -663,7 +851,7 @@ func file_synapse_pipeline_v1_pipeline_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_synapse_pipeline_v1_pipeline_proto_rawDesc), len(file_synapse_pipeline_v1_pipeline_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -148,9 +148,10 @@ type ListEventsRequest struct {
 	// project and the filter.
 	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	// An AIP-160 filter, at most 2,048 bytes, over `id`, `text`, `source`,
-	// `user_id`, `language`, `label`, `score`, `model_version`, `occurred_at`,
-	// `accepted_at` and `attributes.KEY`, for example
-	// `label = "NEGATIVE" AND source = "app-store" AND score < -0.5`.
+	// `user_id`, `language`, `label`, `score`, `mixed`, `emotion`, `model_version`,
+	// `occurred_at`, `accepted_at` and `attributes.KEY`, for example
+	// `label = "NEGATIVE" AND source = "app-store" AND score < -0.5` or
+	// `emotion:anger AND mixed = false`.
 	Filter        string `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -599,6 +600,184 @@ func (x *EventTrail) GetTraceId() string {
 	return ""
 }
 
+// Asks why an event has its sentiment.
+type ExplainEventRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `projects/{project}/events/{event}`.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainEventRequest) Reset() {
+	*x = ExplainEventRequest{}
+	mi := &file_synapse_query_v1_query_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainEventRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainEventRequest) ProtoMessage() {}
+
+func (x *ExplainEventRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_synapse_query_v1_query_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainEventRequest.ProtoReflect.Descriptor instead.
+func (*ExplainEventRequest) Descriptor() ([]byte, []int) {
+	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ExplainEventRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// Why an event has its sentiment. Offsets are those of the event's text.
+type EventExplanation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// `projects/{project}/events/{event}`.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// How the text feels as seen by `sentiment.model_version`. That is the model
+	// of the stored sentiment, or when this server does not have it any more, the
+	// one in use: compare the two versions.
+	Sentiment *v1.Sentiment `protobuf:"bytes,2,opt,name=sentiment,proto3" json:"sentiment,omitempty"`
+	// Its language as a BCP 47 tag; "und" when unknown.
+	Language string `protobuf:"bytes,3,opt,name=language,proto3" json:"language,omitempty"`
+	// Whether the model was trained for that language.
+	LanguageSupported bool `protobuf:"varint,4,opt,name=language_supported,json=languageSupported,proto3" json:"language_supported,omitempty"`
+	// The spans that made the score, in the order of the text.
+	Evidence []*v1.Evidence `protobuf:"bytes,5,rep,name=evidence,proto3" json:"evidence,omitempty"`
+	// Logit difference of positive and negative before any span.
+	Bias float64 `protobuf:"fixed64,6,opt,name=bias,proto3" json:"bias,omitempty"`
+	// ln(p(positive)/p(negative)): the sum of `bias` and the weights of
+	// `evidence`, within 0.000001.
+	LogitDifference float64 `protobuf:"fixed64,7,opt,name=logit_difference,json=logitDifference,proto3" json:"logit_difference,omitempty"`
+	// The probability of each emotion, in [0, 1]: 28 names, those of GoEmotions.
+	Emotions map[string]float64 `protobuf:"bytes,8,rep,name=emotions,proto3" json:"emotions,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
+	// The sentences, in the order of the text; only white space lies between
+	// them.
+	Sentences []*v1.Sentence `protobuf:"bytes,9,rep,name=sentences,proto3" json:"sentences,omitempty"`
+	// The sentiment towards the targets: first those that the sender named, in
+	// their order, then those found in the text.
+	Targets       []*v1.TargetSentiment `protobuf:"bytes,10,rep,name=targets,proto3" json:"targets,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventExplanation) Reset() {
+	*x = EventExplanation{}
+	mi := &file_synapse_query_v1_query_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventExplanation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventExplanation) ProtoMessage() {}
+
+func (x *EventExplanation) ProtoReflect() protoreflect.Message {
+	mi := &file_synapse_query_v1_query_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventExplanation.ProtoReflect.Descriptor instead.
+func (*EventExplanation) Descriptor() ([]byte, []int) {
+	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *EventExplanation) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *EventExplanation) GetSentiment() *v1.Sentiment {
+	if x != nil {
+		return x.Sentiment
+	}
+	return nil
+}
+
+func (x *EventExplanation) GetLanguage() string {
+	if x != nil {
+		return x.Language
+	}
+	return ""
+}
+
+func (x *EventExplanation) GetLanguageSupported() bool {
+	if x != nil {
+		return x.LanguageSupported
+	}
+	return false
+}
+
+func (x *EventExplanation) GetEvidence() []*v1.Evidence {
+	if x != nil {
+		return x.Evidence
+	}
+	return nil
+}
+
+func (x *EventExplanation) GetBias() float64 {
+	if x != nil {
+		return x.Bias
+	}
+	return 0
+}
+
+func (x *EventExplanation) GetLogitDifference() float64 {
+	if x != nil {
+		return x.LogitDifference
+	}
+	return 0
+}
+
+func (x *EventExplanation) GetEmotions() map[string]float64 {
+	if x != nil {
+		return x.Emotions
+	}
+	return nil
+}
+
+func (x *EventExplanation) GetSentences() []*v1.Sentence {
+	if x != nil {
+		return x.Sentences
+	}
+	return nil
+}
+
+func (x *EventExplanation) GetTargets() []*v1.TargetSentiment {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
 // Asks for a time series.
 type QueryTimeSeriesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -625,7 +804,7 @@ type QueryTimeSeriesRequest struct {
 
 func (x *QueryTimeSeriesRequest) Reset() {
 	*x = QueryTimeSeriesRequest{}
-	mi := &file_synapse_query_v1_query_proto_msgTypes[7]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -637,7 +816,7 @@ func (x *QueryTimeSeriesRequest) String() string {
 func (*QueryTimeSeriesRequest) ProtoMessage() {}
 
 func (x *QueryTimeSeriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_synapse_query_v1_query_proto_msgTypes[7]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -650,7 +829,7 @@ func (x *QueryTimeSeriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryTimeSeriesRequest.ProtoReflect.Descriptor instead.
 func (*QueryTimeSeriesRequest) Descriptor() ([]byte, []int) {
-	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{7}
+	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *QueryTimeSeriesRequest) GetParent() string {
@@ -716,7 +895,7 @@ type QueryTimeSeriesResponse struct {
 
 func (x *QueryTimeSeriesResponse) Reset() {
 	*x = QueryTimeSeriesResponse{}
-	mi := &file_synapse_query_v1_query_proto_msgTypes[8]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -728,7 +907,7 @@ func (x *QueryTimeSeriesResponse) String() string {
 func (*QueryTimeSeriesResponse) ProtoMessage() {}
 
 func (x *QueryTimeSeriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_synapse_query_v1_query_proto_msgTypes[8]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -741,7 +920,7 @@ func (x *QueryTimeSeriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryTimeSeriesResponse.ProtoReflect.Descriptor instead.
 func (*QueryTimeSeriesResponse) Descriptor() ([]byte, []int) {
-	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{8}
+	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *QueryTimeSeriesResponse) GetPoints() []*TimeSeriesPoint {
@@ -799,7 +978,7 @@ type TimeSeries struct {
 
 func (x *TimeSeries) Reset() {
 	*x = TimeSeries{}
-	mi := &file_synapse_query_v1_query_proto_msgTypes[9]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -811,7 +990,7 @@ func (x *TimeSeries) String() string {
 func (*TimeSeries) ProtoMessage() {}
 
 func (x *TimeSeries) ProtoReflect() protoreflect.Message {
-	mi := &file_synapse_query_v1_query_proto_msgTypes[9]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -824,7 +1003,7 @@ func (x *TimeSeries) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimeSeries.ProtoReflect.Descriptor instead.
 func (*TimeSeries) Descriptor() ([]byte, []int) {
-	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{9}
+	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *TimeSeries) GetGroup() map[string]string {
@@ -864,7 +1043,7 @@ type TimeSeriesPoint struct {
 
 func (x *TimeSeriesPoint) Reset() {
 	*x = TimeSeriesPoint{}
-	mi := &file_synapse_query_v1_query_proto_msgTypes[10]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -876,7 +1055,7 @@ func (x *TimeSeriesPoint) String() string {
 func (*TimeSeriesPoint) ProtoMessage() {}
 
 func (x *TimeSeriesPoint) ProtoReflect() protoreflect.Message {
-	mi := &file_synapse_query_v1_query_proto_msgTypes[10]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -889,7 +1068,7 @@ func (x *TimeSeriesPoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimeSeriesPoint.ProtoReflect.Descriptor instead.
 func (*TimeSeriesPoint) Descriptor() ([]byte, []int) {
-	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{10}
+	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TimeSeriesPoint) GetStartTime() *timestamppb.Timestamp {
@@ -952,7 +1131,7 @@ type GetBalanceRequest struct {
 
 func (x *GetBalanceRequest) Reset() {
 	*x = GetBalanceRequest{}
-	mi := &file_synapse_query_v1_query_proto_msgTypes[11]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -964,7 +1143,7 @@ func (x *GetBalanceRequest) String() string {
 func (*GetBalanceRequest) ProtoMessage() {}
 
 func (x *GetBalanceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_synapse_query_v1_query_proto_msgTypes[11]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -977,7 +1156,7 @@ func (x *GetBalanceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetBalanceRequest.ProtoReflect.Descriptor instead.
 func (*GetBalanceRequest) Descriptor() ([]byte, []int) {
-	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{11}
+	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetBalanceRequest) GetName() string {
@@ -1008,7 +1187,7 @@ type Balance struct {
 
 func (x *Balance) Reset() {
 	*x = Balance{}
-	mi := &file_synapse_query_v1_query_proto_msgTypes[12]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1020,7 +1199,7 @@ func (x *Balance) String() string {
 func (*Balance) ProtoMessage() {}
 
 func (x *Balance) ProtoReflect() protoreflect.Message {
-	mi := &file_synapse_query_v1_query_proto_msgTypes[12]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1033,7 +1212,7 @@ func (x *Balance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Balance.ProtoReflect.Descriptor instead.
 func (*Balance) Descriptor() ([]byte, []int) {
-	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{12}
+	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Balance) GetName() string {
@@ -1094,7 +1273,7 @@ type BalanceCounts struct {
 
 func (x *BalanceCounts) Reset() {
 	*x = BalanceCounts{}
-	mi := &file_synapse_query_v1_query_proto_msgTypes[13]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1106,7 +1285,7 @@ func (x *BalanceCounts) String() string {
 func (*BalanceCounts) ProtoMessage() {}
 
 func (x *BalanceCounts) ProtoReflect() protoreflect.Message {
-	mi := &file_synapse_query_v1_query_proto_msgTypes[13]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1119,7 +1298,7 @@ func (x *BalanceCounts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BalanceCounts.ProtoReflect.Descriptor instead.
 func (*BalanceCounts) Descriptor() ([]byte, []int) {
-	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{13}
+	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *BalanceCounts) GetAccepted() float64 {
@@ -1196,7 +1375,7 @@ type BalanceHour struct {
 
 func (x *BalanceHour) Reset() {
 	*x = BalanceHour{}
-	mi := &file_synapse_query_v1_query_proto_msgTypes[14]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1208,7 +1387,7 @@ func (x *BalanceHour) String() string {
 func (*BalanceHour) ProtoMessage() {}
 
 func (x *BalanceHour) ProtoReflect() protoreflect.Message {
-	mi := &file_synapse_query_v1_query_proto_msgTypes[14]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1221,7 +1400,7 @@ func (x *BalanceHour) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BalanceHour.ProtoReflect.Descriptor instead.
 func (*BalanceHour) Descriptor() ([]byte, []int) {
-	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{14}
+	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *BalanceHour) GetStartTime() *timestamppb.Timestamp {
@@ -1291,7 +1470,7 @@ type VerifyRollupsRequest struct {
 
 func (x *VerifyRollupsRequest) Reset() {
 	*x = VerifyRollupsRequest{}
-	mi := &file_synapse_query_v1_query_proto_msgTypes[15]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1303,7 +1482,7 @@ func (x *VerifyRollupsRequest) String() string {
 func (*VerifyRollupsRequest) ProtoMessage() {}
 
 func (x *VerifyRollupsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_synapse_query_v1_query_proto_msgTypes[15]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1316,7 +1495,7 @@ func (x *VerifyRollupsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRollupsRequest.ProtoReflect.Descriptor instead.
 func (*VerifyRollupsRequest) Descriptor() ([]byte, []int) {
-	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{15}
+	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *VerifyRollupsRequest) GetParent() string {
@@ -1344,7 +1523,7 @@ type VerifyRollupsResponse struct {
 
 func (x *VerifyRollupsResponse) Reset() {
 	*x = VerifyRollupsResponse{}
-	mi := &file_synapse_query_v1_query_proto_msgTypes[16]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1356,7 +1535,7 @@ func (x *VerifyRollupsResponse) String() string {
 func (*VerifyRollupsResponse) ProtoMessage() {}
 
 func (x *VerifyRollupsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_synapse_query_v1_query_proto_msgTypes[16]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1369,7 +1548,7 @@ func (x *VerifyRollupsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifyRollupsResponse.ProtoReflect.Descriptor instead.
 func (*VerifyRollupsResponse) Descriptor() ([]byte, []int) {
-	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{16}
+	return file_synapse_query_v1_query_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *VerifyRollupsResponse) GetEvents() float64 {
@@ -1413,7 +1592,7 @@ type TailEventsResponse_Gap struct {
 
 func (x *TailEventsResponse_Gap) Reset() {
 	*x = TailEventsResponse_Gap{}
-	mi := &file_synapse_query_v1_query_proto_msgTypes[17]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1425,7 +1604,7 @@ func (x *TailEventsResponse_Gap) String() string {
 func (*TailEventsResponse_Gap) ProtoMessage() {}
 
 func (x *TailEventsResponse_Gap) ProtoReflect() protoreflect.Message {
-	mi := &file_synapse_query_v1_query_proto_msgTypes[17]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1466,7 +1645,7 @@ type TailEventsResponse_Resync struct {
 
 func (x *TailEventsResponse_Resync) Reset() {
 	*x = TailEventsResponse_Resync{}
-	mi := &file_synapse_query_v1_query_proto_msgTypes[18]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1478,7 +1657,7 @@ func (x *TailEventsResponse_Resync) String() string {
 func (*TailEventsResponse_Resync) ProtoMessage() {}
 
 func (x *TailEventsResponse_Resync) ProtoReflect() protoreflect.Message {
-	mi := &file_synapse_query_v1_query_proto_msgTypes[18]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1689,7 @@ type TailEventsResponse_Heartbeat struct {
 
 func (x *TailEventsResponse_Heartbeat) Reset() {
 	*x = TailEventsResponse_Heartbeat{}
-	mi := &file_synapse_query_v1_query_proto_msgTypes[19]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1522,7 +1701,7 @@ func (x *TailEventsResponse_Heartbeat) String() string {
 func (*TailEventsResponse_Heartbeat) ProtoMessage() {}
 
 func (x *TailEventsResponse_Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_synapse_query_v1_query_proto_msgTypes[19]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1549,7 +1728,7 @@ type TailEventsResponse_End struct {
 
 func (x *TailEventsResponse_End) Reset() {
 	*x = TailEventsResponse_End{}
-	mi := &file_synapse_query_v1_query_proto_msgTypes[20]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1561,7 +1740,7 @@ func (x *TailEventsResponse_End) String() string {
 func (*TailEventsResponse_End) ProtoMessage() {}
 
 func (x *TailEventsResponse_End) ProtoReflect() protoreflect.Message {
-	mi := &file_synapse_query_v1_query_proto_msgTypes[20]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1601,7 +1780,7 @@ type EventTrail_Hop struct {
 
 func (x *EventTrail_Hop) Reset() {
 	*x = EventTrail_Hop{}
-	mi := &file_synapse_query_v1_query_proto_msgTypes[21]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1613,7 +1792,7 @@ func (x *EventTrail_Hop) String() string {
 func (*EventTrail_Hop) ProtoMessage() {}
 
 func (x *EventTrail_Hop) ProtoReflect() protoreflect.Message {
-	mi := &file_synapse_query_v1_query_proto_msgTypes[21]
+	mi := &file_synapse_query_v1_query_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1661,7 +1840,7 @@ var File_synapse_query_v1_query_proto protoreflect.FileDescriptor
 
 const file_synapse_query_v1_query_proto_rawDesc = "" +
 	"\n" +
-	"\x1csynapse/query/v1/query.proto\x12\x10synapse.query.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1csynapse/type/v1/access.proto\x1a\x1bsynapse/type/v1/event.proto\"\x88\x01\n" +
+	"\x1csynapse/query/v1/query.proto\x12\x10synapse.query.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1csynapse/type/v1/access.proto\x1a\x1bsynapse/type/v1/event.proto\x1a\x1fsynapse/type/v1/sentiment.proto\"\x88\x01\n" +
 	"\x0fGetEventRequest\x12u\n" +
 	"\x04name\x18\x01 \x01(\tBa\xbaH^r\\(\x80\x022W^projects/(-|[a-z]([a-z0-9-]{0,61}[a-z0-9])?)/events/[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$R\x04name\"\xd6\x01\n" +
 	"\x11ListEventsRequest\x12M\n" +
@@ -1716,7 +1895,24 @@ const file_synapse_query_v1_query_proto_rawDesc = "" +
 	"\x06SCORED\x10\x03\x12\n" +
 	"\n" +
 	"\x06STORED\x10\x04\x12\v\n" +
-	"\aCOUNTED\x10\x05\"\xfd\x02\n" +
+	"\aCOUNTED\x10\x05\"\x8c\x01\n" +
+	"\x13ExplainEventRequest\x12u\n" +
+	"\x04name\x18\x01 \x01(\tBa\xbaH^r\\(\x80\x022W^projects/(-|[a-z]([a-z0-9-]{0,61}[a-z0-9])?)/events/[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$R\x04name\"\xa1\x04\n" +
+	"\x10EventExplanation\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x128\n" +
+	"\tsentiment\x18\x02 \x01(\v2\x1a.synapse.type.v1.SentimentR\tsentiment\x12\x1a\n" +
+	"\blanguage\x18\x03 \x01(\tR\blanguage\x12-\n" +
+	"\x12language_supported\x18\x04 \x01(\bR\x11languageSupported\x125\n" +
+	"\bevidence\x18\x05 \x03(\v2\x19.synapse.type.v1.EvidenceR\bevidence\x12\x12\n" +
+	"\x04bias\x18\x06 \x01(\x01R\x04bias\x12)\n" +
+	"\x10logit_difference\x18\a \x01(\x01R\x0flogitDifference\x12L\n" +
+	"\bemotions\x18\b \x03(\v20.synapse.query.v1.EventExplanation.EmotionsEntryR\bemotions\x127\n" +
+	"\tsentences\x18\t \x03(\v2\x19.synapse.type.v1.SentenceR\tsentences\x12:\n" +
+	"\atargets\x18\n" +
+	" \x03(\v2 .synapse.type.v1.TargetSentimentR\atargets\x1a;\n" +
+	"\rEmotionsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"\xfd\x02\n" +
 	"\x16QueryTimeSeriesRequest\x12M\n" +
 	"\x06parent\x18\x01 \x01(\tB5\xbaH2r02.^projects/(-|[a-z]([a-z0-9-]{0,61}[a-z0-9])?)$R\x06parent\x129\n" +
 	"\n" +
@@ -1788,14 +1984,15 @@ const file_synapse_query_v1_query_proto_rawDesc = "" +
 	"\x06events\x18\x01 \x01(\x01R\x06events\x12\x18\n" +
 	"\arollups\x18\x02 \x01(\x01R\arollups\x12)\n" +
 	"\x10difference_count\x18\x03 \x01(\x05R\x0fdifferenceCount\x12 \n" +
-	"\vdifferences\x18\x04 \x03(\tR\vdifferences2\xc1\a\n" +
+	"\vdifferences\x18\x04 \x03(\tR\vdifferences2\xd6\b\n" +
 	"\fQueryService\x12v\n" +
 	"\bGetEvent\x12!.synapse.query.v1.GetEventRequest\x1a\x16.synapse.type.v1.Event\"/\xc2\xda\x18\x02 \x02\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{name=projects/*/events/*}\x90\x02\x01\x12\x88\x01\n" +
 	"\n" +
 	"ListEvents\x12#.synapse.query.v1.ListEventsRequest\x1a$.synapse.query.v1.ListEventsResponse\"/\xc2\xda\x18\x02 \x02\x82\xd3\xe4\x93\x02 \x12\x1e/v1/{parent=projects/*}/events\x90\x02\x01\x12a\n" +
 	"\n" +
 	"TailEvents\x12#.synapse.query.v1.TailEventsRequest\x1a$.synapse.query.v1.TailEventsResponse\"\x06\xc2\xda\x18\x02 \x020\x01\x12\x8c\x01\n" +
-	"\rGetEventTrail\x12&.synapse.query.v1.GetEventTrailRequest\x1a\x1c.synapse.query.v1.EventTrail\"5\xc2\xda\x18\x02 \x02\x82\xd3\xe4\x93\x02&\x12$/v1/{name=projects/*/events/*/trail}\x90\x02\x01\x12\xa1\x01\n" +
+	"\rGetEventTrail\x12&.synapse.query.v1.GetEventTrailRequest\x1a\x1c.synapse.query.v1.EventTrail\"5\xc2\xda\x18\x02 \x02\x82\xd3\xe4\x93\x02&\x12$/v1/{name=projects/*/events/*/trail}\x90\x02\x01\x12\x92\x01\n" +
+	"\fExplainEvent\x12%.synapse.query.v1.ExplainEventRequest\x1a\".synapse.query.v1.EventExplanation\"7\xc2\xda\x18\x02 \x02\x82\xd3\xe4\x93\x02(\x12&/v1/{name=projects/*/events/*}:explain\x90\x02\x01\x12\xa1\x01\n" +
 	"\x0fQueryTimeSeries\x12(.synapse.query.v1.QueryTimeSeriesRequest\x1a).synapse.query.v1.QueryTimeSeriesResponse\"9\xc2\xda\x18\x02 \x02\x82\xd3\xe4\x93\x02*\x12(/v1/{parent=projects/*}/timeSeries:query\x90\x02\x01\x12|\n" +
 	"\n" +
 	"GetBalance\x12#.synapse.query.v1.GetBalanceRequest\x1a\x19.synapse.query.v1.Balance\".\xc2\xda\x18\x02 \x02\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/{name=projects/*/balance}\x90\x02\x01\x12\x99\x01\n" +
@@ -1814,7 +2011,7 @@ func file_synapse_query_v1_query_proto_rawDescGZIP() []byte {
 }
 
 var file_synapse_query_v1_query_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_synapse_query_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_synapse_query_v1_query_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_synapse_query_v1_query_proto_goTypes = []any{
 	(EventTrail_Hop_Stage)(0),            // 0: synapse.query.v1.EventTrail.Hop.Stage
 	(*GetEventRequest)(nil),              // 1: synapse.query.v1.GetEventRequest
@@ -1824,72 +2021,86 @@ var file_synapse_query_v1_query_proto_goTypes = []any{
 	(*TailEventsResponse)(nil),           // 5: synapse.query.v1.TailEventsResponse
 	(*GetEventTrailRequest)(nil),         // 6: synapse.query.v1.GetEventTrailRequest
 	(*EventTrail)(nil),                   // 7: synapse.query.v1.EventTrail
-	(*QueryTimeSeriesRequest)(nil),       // 8: synapse.query.v1.QueryTimeSeriesRequest
-	(*QueryTimeSeriesResponse)(nil),      // 9: synapse.query.v1.QueryTimeSeriesResponse
-	(*TimeSeries)(nil),                   // 10: synapse.query.v1.TimeSeries
-	(*TimeSeriesPoint)(nil),              // 11: synapse.query.v1.TimeSeriesPoint
-	(*GetBalanceRequest)(nil),            // 12: synapse.query.v1.GetBalanceRequest
-	(*Balance)(nil),                      // 13: synapse.query.v1.Balance
-	(*BalanceCounts)(nil),                // 14: synapse.query.v1.BalanceCounts
-	(*BalanceHour)(nil),                  // 15: synapse.query.v1.BalanceHour
-	(*VerifyRollupsRequest)(nil),         // 16: synapse.query.v1.VerifyRollupsRequest
-	(*VerifyRollupsResponse)(nil),        // 17: synapse.query.v1.VerifyRollupsResponse
-	(*TailEventsResponse_Gap)(nil),       // 18: synapse.query.v1.TailEventsResponse.Gap
-	(*TailEventsResponse_Resync)(nil),    // 19: synapse.query.v1.TailEventsResponse.Resync
-	(*TailEventsResponse_Heartbeat)(nil), // 20: synapse.query.v1.TailEventsResponse.Heartbeat
-	(*TailEventsResponse_End)(nil),       // 21: synapse.query.v1.TailEventsResponse.End
-	(*EventTrail_Hop)(nil),               // 22: synapse.query.v1.EventTrail.Hop
-	nil,                                  // 23: synapse.query.v1.TimeSeries.GroupEntry
-	(*v1.Event)(nil),                     // 24: synapse.type.v1.Event
-	(*timestamppb.Timestamp)(nil),        // 25: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),          // 26: google.protobuf.Duration
+	(*ExplainEventRequest)(nil),          // 8: synapse.query.v1.ExplainEventRequest
+	(*EventExplanation)(nil),             // 9: synapse.query.v1.EventExplanation
+	(*QueryTimeSeriesRequest)(nil),       // 10: synapse.query.v1.QueryTimeSeriesRequest
+	(*QueryTimeSeriesResponse)(nil),      // 11: synapse.query.v1.QueryTimeSeriesResponse
+	(*TimeSeries)(nil),                   // 12: synapse.query.v1.TimeSeries
+	(*TimeSeriesPoint)(nil),              // 13: synapse.query.v1.TimeSeriesPoint
+	(*GetBalanceRequest)(nil),            // 14: synapse.query.v1.GetBalanceRequest
+	(*Balance)(nil),                      // 15: synapse.query.v1.Balance
+	(*BalanceCounts)(nil),                // 16: synapse.query.v1.BalanceCounts
+	(*BalanceHour)(nil),                  // 17: synapse.query.v1.BalanceHour
+	(*VerifyRollupsRequest)(nil),         // 18: synapse.query.v1.VerifyRollupsRequest
+	(*VerifyRollupsResponse)(nil),        // 19: synapse.query.v1.VerifyRollupsResponse
+	(*TailEventsResponse_Gap)(nil),       // 20: synapse.query.v1.TailEventsResponse.Gap
+	(*TailEventsResponse_Resync)(nil),    // 21: synapse.query.v1.TailEventsResponse.Resync
+	(*TailEventsResponse_Heartbeat)(nil), // 22: synapse.query.v1.TailEventsResponse.Heartbeat
+	(*TailEventsResponse_End)(nil),       // 23: synapse.query.v1.TailEventsResponse.End
+	(*EventTrail_Hop)(nil),               // 24: synapse.query.v1.EventTrail.Hop
+	nil,                                  // 25: synapse.query.v1.EventExplanation.EmotionsEntry
+	nil,                                  // 26: synapse.query.v1.TimeSeries.GroupEntry
+	(*v1.Event)(nil),                     // 27: synapse.type.v1.Event
+	(*v1.Sentiment)(nil),                 // 28: synapse.type.v1.Sentiment
+	(*v1.Evidence)(nil),                  // 29: synapse.type.v1.Evidence
+	(*v1.Sentence)(nil),                  // 30: synapse.type.v1.Sentence
+	(*v1.TargetSentiment)(nil),           // 31: synapse.type.v1.TargetSentiment
+	(*timestamppb.Timestamp)(nil),        // 32: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),          // 33: google.protobuf.Duration
 }
 var file_synapse_query_v1_query_proto_depIdxs = []int32{
-	24, // 0: synapse.query.v1.ListEventsResponse.events:type_name -> synapse.type.v1.Event
-	24, // 1: synapse.query.v1.TailEventsResponse.event:type_name -> synapse.type.v1.Event
-	18, // 2: synapse.query.v1.TailEventsResponse.gap:type_name -> synapse.query.v1.TailEventsResponse.Gap
-	19, // 3: synapse.query.v1.TailEventsResponse.resync:type_name -> synapse.query.v1.TailEventsResponse.Resync
-	20, // 4: synapse.query.v1.TailEventsResponse.heartbeat:type_name -> synapse.query.v1.TailEventsResponse.Heartbeat
-	21, // 5: synapse.query.v1.TailEventsResponse.end:type_name -> synapse.query.v1.TailEventsResponse.End
-	22, // 6: synapse.query.v1.EventTrail.hops:type_name -> synapse.query.v1.EventTrail.Hop
-	25, // 7: synapse.query.v1.QueryTimeSeriesRequest.start_time:type_name -> google.protobuf.Timestamp
-	25, // 8: synapse.query.v1.QueryTimeSeriesRequest.end_time:type_name -> google.protobuf.Timestamp
-	26, // 9: synapse.query.v1.QueryTimeSeriesRequest.step:type_name -> google.protobuf.Duration
-	11, // 10: synapse.query.v1.QueryTimeSeriesResponse.points:type_name -> synapse.query.v1.TimeSeriesPoint
-	10, // 11: synapse.query.v1.QueryTimeSeriesResponse.series:type_name -> synapse.query.v1.TimeSeries
-	25, // 12: synapse.query.v1.QueryTimeSeriesResponse.complete_to:type_name -> google.protobuf.Timestamp
-	25, // 13: synapse.query.v1.QueryTimeSeriesResponse.start_time:type_name -> google.protobuf.Timestamp
-	25, // 14: synapse.query.v1.QueryTimeSeriesResponse.end_time:type_name -> google.protobuf.Timestamp
-	26, // 15: synapse.query.v1.QueryTimeSeriesResponse.step:type_name -> google.protobuf.Duration
-	23, // 16: synapse.query.v1.TimeSeries.group:type_name -> synapse.query.v1.TimeSeries.GroupEntry
-	11, // 17: synapse.query.v1.TimeSeries.points:type_name -> synapse.query.v1.TimeSeriesPoint
-	25, // 18: synapse.query.v1.TimeSeriesPoint.start_time:type_name -> google.protobuf.Timestamp
-	14, // 19: synapse.query.v1.Balance.total:type_name -> synapse.query.v1.BalanceCounts
-	15, // 20: synapse.query.v1.Balance.hours:type_name -> synapse.query.v1.BalanceHour
-	25, // 21: synapse.query.v1.Balance.complete_to:type_name -> google.protobuf.Timestamp
-	25, // 22: synapse.query.v1.BalanceHour.start_time:type_name -> google.protobuf.Timestamp
-	0,  // 23: synapse.query.v1.EventTrail.Hop.stage:type_name -> synapse.query.v1.EventTrail.Hop.Stage
-	25, // 24: synapse.query.v1.EventTrail.Hop.time:type_name -> google.protobuf.Timestamp
-	26, // 25: synapse.query.v1.EventTrail.Hop.elapsed:type_name -> google.protobuf.Duration
-	1,  // 26: synapse.query.v1.QueryService.GetEvent:input_type -> synapse.query.v1.GetEventRequest
-	2,  // 27: synapse.query.v1.QueryService.ListEvents:input_type -> synapse.query.v1.ListEventsRequest
-	4,  // 28: synapse.query.v1.QueryService.TailEvents:input_type -> synapse.query.v1.TailEventsRequest
-	6,  // 29: synapse.query.v1.QueryService.GetEventTrail:input_type -> synapse.query.v1.GetEventTrailRequest
-	8,  // 30: synapse.query.v1.QueryService.QueryTimeSeries:input_type -> synapse.query.v1.QueryTimeSeriesRequest
-	12, // 31: synapse.query.v1.QueryService.GetBalance:input_type -> synapse.query.v1.GetBalanceRequest
-	16, // 32: synapse.query.v1.QueryService.VerifyRollups:input_type -> synapse.query.v1.VerifyRollupsRequest
-	24, // 33: synapse.query.v1.QueryService.GetEvent:output_type -> synapse.type.v1.Event
-	3,  // 34: synapse.query.v1.QueryService.ListEvents:output_type -> synapse.query.v1.ListEventsResponse
-	5,  // 35: synapse.query.v1.QueryService.TailEvents:output_type -> synapse.query.v1.TailEventsResponse
-	7,  // 36: synapse.query.v1.QueryService.GetEventTrail:output_type -> synapse.query.v1.EventTrail
-	9,  // 37: synapse.query.v1.QueryService.QueryTimeSeries:output_type -> synapse.query.v1.QueryTimeSeriesResponse
-	13, // 38: synapse.query.v1.QueryService.GetBalance:output_type -> synapse.query.v1.Balance
-	17, // 39: synapse.query.v1.QueryService.VerifyRollups:output_type -> synapse.query.v1.VerifyRollupsResponse
-	33, // [33:40] is the sub-list for method output_type
-	26, // [26:33] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	27, // 0: synapse.query.v1.ListEventsResponse.events:type_name -> synapse.type.v1.Event
+	27, // 1: synapse.query.v1.TailEventsResponse.event:type_name -> synapse.type.v1.Event
+	20, // 2: synapse.query.v1.TailEventsResponse.gap:type_name -> synapse.query.v1.TailEventsResponse.Gap
+	21, // 3: synapse.query.v1.TailEventsResponse.resync:type_name -> synapse.query.v1.TailEventsResponse.Resync
+	22, // 4: synapse.query.v1.TailEventsResponse.heartbeat:type_name -> synapse.query.v1.TailEventsResponse.Heartbeat
+	23, // 5: synapse.query.v1.TailEventsResponse.end:type_name -> synapse.query.v1.TailEventsResponse.End
+	24, // 6: synapse.query.v1.EventTrail.hops:type_name -> synapse.query.v1.EventTrail.Hop
+	28, // 7: synapse.query.v1.EventExplanation.sentiment:type_name -> synapse.type.v1.Sentiment
+	29, // 8: synapse.query.v1.EventExplanation.evidence:type_name -> synapse.type.v1.Evidence
+	25, // 9: synapse.query.v1.EventExplanation.emotions:type_name -> synapse.query.v1.EventExplanation.EmotionsEntry
+	30, // 10: synapse.query.v1.EventExplanation.sentences:type_name -> synapse.type.v1.Sentence
+	31, // 11: synapse.query.v1.EventExplanation.targets:type_name -> synapse.type.v1.TargetSentiment
+	32, // 12: synapse.query.v1.QueryTimeSeriesRequest.start_time:type_name -> google.protobuf.Timestamp
+	32, // 13: synapse.query.v1.QueryTimeSeriesRequest.end_time:type_name -> google.protobuf.Timestamp
+	33, // 14: synapse.query.v1.QueryTimeSeriesRequest.step:type_name -> google.protobuf.Duration
+	13, // 15: synapse.query.v1.QueryTimeSeriesResponse.points:type_name -> synapse.query.v1.TimeSeriesPoint
+	12, // 16: synapse.query.v1.QueryTimeSeriesResponse.series:type_name -> synapse.query.v1.TimeSeries
+	32, // 17: synapse.query.v1.QueryTimeSeriesResponse.complete_to:type_name -> google.protobuf.Timestamp
+	32, // 18: synapse.query.v1.QueryTimeSeriesResponse.start_time:type_name -> google.protobuf.Timestamp
+	32, // 19: synapse.query.v1.QueryTimeSeriesResponse.end_time:type_name -> google.protobuf.Timestamp
+	33, // 20: synapse.query.v1.QueryTimeSeriesResponse.step:type_name -> google.protobuf.Duration
+	26, // 21: synapse.query.v1.TimeSeries.group:type_name -> synapse.query.v1.TimeSeries.GroupEntry
+	13, // 22: synapse.query.v1.TimeSeries.points:type_name -> synapse.query.v1.TimeSeriesPoint
+	32, // 23: synapse.query.v1.TimeSeriesPoint.start_time:type_name -> google.protobuf.Timestamp
+	16, // 24: synapse.query.v1.Balance.total:type_name -> synapse.query.v1.BalanceCounts
+	17, // 25: synapse.query.v1.Balance.hours:type_name -> synapse.query.v1.BalanceHour
+	32, // 26: synapse.query.v1.Balance.complete_to:type_name -> google.protobuf.Timestamp
+	32, // 27: synapse.query.v1.BalanceHour.start_time:type_name -> google.protobuf.Timestamp
+	0,  // 28: synapse.query.v1.EventTrail.Hop.stage:type_name -> synapse.query.v1.EventTrail.Hop.Stage
+	32, // 29: synapse.query.v1.EventTrail.Hop.time:type_name -> google.protobuf.Timestamp
+	33, // 30: synapse.query.v1.EventTrail.Hop.elapsed:type_name -> google.protobuf.Duration
+	1,  // 31: synapse.query.v1.QueryService.GetEvent:input_type -> synapse.query.v1.GetEventRequest
+	2,  // 32: synapse.query.v1.QueryService.ListEvents:input_type -> synapse.query.v1.ListEventsRequest
+	4,  // 33: synapse.query.v1.QueryService.TailEvents:input_type -> synapse.query.v1.TailEventsRequest
+	6,  // 34: synapse.query.v1.QueryService.GetEventTrail:input_type -> synapse.query.v1.GetEventTrailRequest
+	8,  // 35: synapse.query.v1.QueryService.ExplainEvent:input_type -> synapse.query.v1.ExplainEventRequest
+	10, // 36: synapse.query.v1.QueryService.QueryTimeSeries:input_type -> synapse.query.v1.QueryTimeSeriesRequest
+	14, // 37: synapse.query.v1.QueryService.GetBalance:input_type -> synapse.query.v1.GetBalanceRequest
+	18, // 38: synapse.query.v1.QueryService.VerifyRollups:input_type -> synapse.query.v1.VerifyRollupsRequest
+	27, // 39: synapse.query.v1.QueryService.GetEvent:output_type -> synapse.type.v1.Event
+	3,  // 40: synapse.query.v1.QueryService.ListEvents:output_type -> synapse.query.v1.ListEventsResponse
+	5,  // 41: synapse.query.v1.QueryService.TailEvents:output_type -> synapse.query.v1.TailEventsResponse
+	7,  // 42: synapse.query.v1.QueryService.GetEventTrail:output_type -> synapse.query.v1.EventTrail
+	9,  // 43: synapse.query.v1.QueryService.ExplainEvent:output_type -> synapse.query.v1.EventExplanation
+	11, // 44: synapse.query.v1.QueryService.QueryTimeSeries:output_type -> synapse.query.v1.QueryTimeSeriesResponse
+	15, // 45: synapse.query.v1.QueryService.GetBalance:output_type -> synapse.query.v1.Balance
+	19, // 46: synapse.query.v1.QueryService.VerifyRollups:output_type -> synapse.query.v1.VerifyRollupsResponse
+	39, // [39:47] is the sub-list for method output_type
+	31, // [31:39] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_synapse_query_v1_query_proto_init() }
@@ -1910,7 +2121,7 @@ func file_synapse_query_v1_query_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_synapse_query_v1_query_proto_rawDesc), len(file_synapse_query_v1_query_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   23,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

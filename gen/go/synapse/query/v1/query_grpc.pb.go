@@ -24,6 +24,7 @@ const (
 	QueryService_ListEvents_FullMethodName      = "/synapse.query.v1.QueryService/ListEvents"
 	QueryService_TailEvents_FullMethodName      = "/synapse.query.v1.QueryService/TailEvents"
 	QueryService_GetEventTrail_FullMethodName   = "/synapse.query.v1.QueryService/GetEventTrail"
+	QueryService_ExplainEvent_FullMethodName    = "/synapse.query.v1.QueryService/ExplainEvent"
 	QueryService_QueryTimeSeries_FullMethodName = "/synapse.query.v1.QueryService/QueryTimeSeries"
 	QueryService_GetBalance_FullMethodName      = "/synapse.query.v1.QueryService/GetBalance"
 	QueryService_VerifyRollups_FullMethodName   = "/synapse.query.v1.QueryService/VerifyRollups"
@@ -45,6 +46,10 @@ type QueryServiceClient interface {
 	// Gets the stations of one event: when it was accepted, queued, scored,
 	// stored and counted.
 	GetEventTrail(ctx context.Context, in *GetEventTrailRequest, opts ...grpc.CallOption) (*EventTrail, error)
+	// Says why an event has its sentiment: its words, its sentences, what it speaks
+	// about, all emotions. Worked out anew from the stored text and targets, by the
+	// model that scored it when this server has it.
+	ExplainEvent(ctx context.Context, in *ExplainEventRequest, opts ...grpc.CallOption) (*EventExplanation, error)
 	// Counts and means per bucket of time, read from rollups.
 	QueryTimeSeries(ctx context.Context, in *QueryTimeSeriesRequest, opts ...grpc.CallOption) (*QueryTimeSeriesResponse, error)
 	// Gets the balance: what was accepted against what became of it.
@@ -111,6 +116,16 @@ func (c *queryServiceClient) GetEventTrail(ctx context.Context, in *GetEventTrai
 	return out, nil
 }
 
+func (c *queryServiceClient) ExplainEvent(ctx context.Context, in *ExplainEventRequest, opts ...grpc.CallOption) (*EventExplanation, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EventExplanation)
+	err := c.cc.Invoke(ctx, QueryService_ExplainEvent_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *queryServiceClient) QueryTimeSeries(ctx context.Context, in *QueryTimeSeriesRequest, opts ...grpc.CallOption) (*QueryTimeSeriesResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(QueryTimeSeriesResponse)
@@ -157,6 +172,10 @@ type QueryServiceServer interface {
 	// Gets the stations of one event: when it was accepted, queued, scored,
 	// stored and counted.
 	GetEventTrail(context.Context, *GetEventTrailRequest) (*EventTrail, error)
+	// Says why an event has its sentiment: its words, its sentences, what it speaks
+	// about, all emotions. Worked out anew from the stored text and targets, by the
+	// model that scored it when this server has it.
+	ExplainEvent(context.Context, *ExplainEventRequest) (*EventExplanation, error)
 	// Counts and means per bucket of time, read from rollups.
 	QueryTimeSeries(context.Context, *QueryTimeSeriesRequest) (*QueryTimeSeriesResponse, error)
 	// Gets the balance: what was accepted against what became of it.
@@ -185,6 +204,9 @@ func (UnimplementedQueryServiceServer) TailEvents(*TailEventsRequest, grpc.Serve
 }
 func (UnimplementedQueryServiceServer) GetEventTrail(context.Context, *GetEventTrailRequest) (*EventTrail, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetEventTrail not implemented")
+}
+func (UnimplementedQueryServiceServer) ExplainEvent(context.Context, *ExplainEventRequest) (*EventExplanation, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExplainEvent not implemented")
 }
 func (UnimplementedQueryServiceServer) QueryTimeSeries(context.Context, *QueryTimeSeriesRequest) (*QueryTimeSeriesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method QueryTimeSeries not implemented")
@@ -281,6 +303,24 @@ func _QueryService_GetEventTrail_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _QueryService_ExplainEvent_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainEventRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueryServiceServer).ExplainEvent(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: QueryService_ExplainEvent_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueryServiceServer).ExplainEvent(ctx, req.(*ExplainEventRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _QueryService_QueryTimeSeries_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(QueryTimeSeriesRequest)
 	if err := dec(in); err != nil {
@@ -353,6 +393,10 @@ var QueryService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetEventTrail",
 			Handler:    _QueryService_GetEventTrail_Handler,
+		},
+		{
+			MethodName: "ExplainEvent",
+			Handler:    _QueryService_ExplainEvent_Handler,
 		},
 		{
 			MethodName: "QueryTimeSeries",

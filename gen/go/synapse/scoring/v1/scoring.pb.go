@@ -24,6 +24,67 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// A part of an answer that costs time of its own.
+type ScoreTextRequest_Extra int32
+
+const (
+	// None.
+	ScoreTextRequest_EXTRA_UNSPECIFIED ScoreTextRequest_Extra = 0
+	// The probabilities of all emotions.
+	ScoreTextRequest_EMOTIONS ScoreTextRequest_Extra = 1
+	// The spans of the text that made the score.
+	ScoreTextRequest_EVIDENCE ScoreTextRequest_Extra = 2
+	// The sentences with sentiments of their own.
+	ScoreTextRequest_SENTENCES ScoreTextRequest_Extra = 3
+	// Targets that are found in the text, besides those given.
+	ScoreTextRequest_ASPECTS ScoreTextRequest_Extra = 4
+)
+
+// Enum value maps for ScoreTextRequest_Extra.
+var (
+	ScoreTextRequest_Extra_name = map[int32]string{
+		0: "EXTRA_UNSPECIFIED",
+		1: "EMOTIONS",
+		2: "EVIDENCE",
+		3: "SENTENCES",
+		4: "ASPECTS",
+	}
+	ScoreTextRequest_Extra_value = map[string]int32{
+		"EXTRA_UNSPECIFIED": 0,
+		"EMOTIONS":          1,
+		"EVIDENCE":          2,
+		"SENTENCES":         3,
+		"ASPECTS":           4,
+	}
+)
+
+func (x ScoreTextRequest_Extra) Enum() *ScoreTextRequest_Extra {
+	p := new(ScoreTextRequest_Extra)
+	*p = x
+	return p
+}
+
+func (x ScoreTextRequest_Extra) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ScoreTextRequest_Extra) Descriptor() protoreflect.EnumDescriptor {
+	return file_synapse_scoring_v1_scoring_proto_enumTypes[0].Descriptor()
+}
+
+func (ScoreTextRequest_Extra) Type() protoreflect.EnumType {
+	return &file_synapse_scoring_v1_scoring_proto_enumTypes[0]
+}
+
+func (x ScoreTextRequest_Extra) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ScoreTextRequest_Extra.Descriptor instead.
+func (ScoreTextRequest_Extra) EnumDescriptor() ([]byte, []int) {
+	return file_synapse_scoring_v1_scoring_proto_rawDescGZIP(), []int{0, 0}
+}
+
 // A text to score.
 type ScoreTextRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -34,8 +95,18 @@ type ScoreTextRequest struct {
 	Source string `protobuf:"bytes,2,opt,name=source,proto3" json:"source,omitempty"`
 	// Its language, as a hint: a BCP 47 tag.
 	Language string `protobuf:"bytes,3,opt,name=language,proto3" json:"language,omitempty"`
-	// Whether the answer says which spans of the text made the score.
-	Explain       bool `protobuf:"varint,4,opt,name=explain,proto3" json:"explain,omitempty"`
+	// Whether the answer says which spans of the text made the score; the same as
+	// EVIDENCE among `extras`.
+	Explain bool `protobuf:"varint,4,opt,name=explain,proto3" json:"explain,omitempty"`
+	// Names of things in the text whose own sentiment is wanted: at most 16, each
+	// of 1 to 128 bytes, without NUL.
+	Targets []string `protobuf:"bytes,5,rep,name=targets,proto3" json:"targets,omitempty"`
+	// What else the answer tells; each costs time of its own.
+	Extras []ScoreTextRequest_Extra `protobuf:"varint,6,rep,packed,name=extras,proto3,enum=synapse.scoring.v1.ScoreTextRequest_Extra" json:"extras,omitempty"`
+	// Whether to choose between negative and positive only: neutral is left out
+	// and the two others are scaled to a sum of 1, also those of sentences and
+	// targets.
+	Binary        bool `protobuf:"varint,7,opt,name=binary,proto3" json:"binary,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -98,6 +169,27 @@ func (x *ScoreTextRequest) GetExplain() bool {
 	return false
 }
 
+func (x *ScoreTextRequest) GetTargets() []string {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
+}
+
+func (x *ScoreTextRequest) GetExtras() []ScoreTextRequest_Extra {
+	if x != nil {
+		return x.Extras
+	}
+	return nil
+}
+
+func (x *ScoreTextRequest) GetBinary() bool {
+	if x != nil {
+		return x.Binary
+	}
+	return false
+}
+
 // A text's sentiment.
 type ScoredText struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -108,11 +200,23 @@ type ScoredText struct {
 	// Whether the model was trained for that language.
 	LanguageSupported bool `protobuf:"varint,3,opt,name=language_supported,json=languageSupported,proto3" json:"language_supported,omitempty"`
 	// The spans that made the score, in the order of the text; only with
-	// `explain`.
+	// EVIDENCE.
 	Evidence []*v1.Evidence `protobuf:"bytes,4,rep,name=evidence,proto3" json:"evidence,omitempty"`
 	// Logit difference of positive and negative before any span; only with
-	// `explain`.
-	Bias          float64 `protobuf:"fixed64,5,opt,name=bias,proto3" json:"bias,omitempty"`
+	// EVIDENCE.
+	Bias float64 `protobuf:"fixed64,5,opt,name=bias,proto3" json:"bias,omitempty"`
+	// ln(p(positive)/p(negative)): the sum of `bias` and the weights of
+	// `evidence`, within 0.000001; only with EVIDENCE.
+	LogitDifference float64 `protobuf:"fixed64,6,opt,name=logit_difference,json=logitDifference,proto3" json:"logit_difference,omitempty"`
+	// The probability of each emotion, in [0, 1]: 28 names, those of GoEmotions;
+	// several can be present, 0.5 is the usual bar. Only with EMOTIONS.
+	Emotions map[string]float64 `protobuf:"bytes,7,rep,name=emotions,proto3" json:"emotions,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
+	// The sentences, in the order of the text; only white space lies between
+	// them. Only with SENTENCES.
+	Sentences []*v1.Sentence `protobuf:"bytes,8,rep,name=sentences,proto3" json:"sentences,omitempty"`
+	// The sentiment towards the targets: first those given, in their order, then,
+	// with ASPECTS, those found.
+	Targets       []*v1.TargetSentiment `protobuf:"bytes,9,rep,name=targets,proto3" json:"targets,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -180,6 +284,34 @@ func (x *ScoredText) GetBias() float64 {
 		return x.Bias
 	}
 	return 0
+}
+
+func (x *ScoredText) GetLogitDifference() float64 {
+	if x != nil {
+		return x.LogitDifference
+	}
+	return 0
+}
+
+func (x *ScoredText) GetEmotions() map[string]float64 {
+	if x != nil {
+		return x.Emotions
+	}
+	return nil
+}
+
+func (x *ScoredText) GetSentences() []*v1.Sentence {
+	if x != nil {
+		return x.Sentences
+	}
+	return nil
+}
+
+func (x *ScoredText) GetTargets() []*v1.TargetSentiment {
+	if x != nil {
+		return x.Targets
+	}
+	return nil
 }
 
 // Texts to score.
@@ -412,8 +544,16 @@ type Model struct {
 	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	// BCP 47 tags of the languages that it was trained for.
 	Languages []string `protobuf:"bytes,3,rep,name=languages,proto3" json:"languages,omitempty"`
-	// Figures on validation sets.
-	Metrics       []*ModelMetric `protobuf:"bytes,4,rep,name=metrics,proto3" json:"metrics,omitempty"`
+	// Figures on validation sets; empty when this release holds none for it.
+	Metrics []*ModelMetric `protobuf:"bytes,4,rep,name=metrics,proto3" json:"metrics,omitempty"`
+	// Whether this model scores when none is chosen.
+	InUse bool `protobuf:"varint,5,opt,name=in_use,json=inUse,proto3" json:"in_use,omitempty"`
+	// Names of the sets that it was trained on.
+	Trained []string `protobuf:"bytes,6,rep,name=trained,proto3" json:"trained,omitempty"`
+	// Size of the weights in bytes.
+	SizeBytes int32 `protobuf:"varint,7,opt,name=size_bytes,json=sizeBytes,proto3" json:"size_bytes,omitempty"`
+	// SHA-256 of the weights, 64 hexadecimal digits; empty when not known.
+	Sha256        string `protobuf:"bytes,8,opt,name=sha256,proto3" json:"sha256,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -476,17 +616,57 @@ func (x *Model) GetMetrics() []*ModelMetric {
 	return nil
 }
 
+func (x *Model) GetInUse() bool {
+	if x != nil {
+		return x.InUse
+	}
+	return false
+}
+
+func (x *Model) GetTrained() []string {
+	if x != nil {
+		return x.Trained
+	}
+	return nil
+}
+
+func (x *Model) GetSizeBytes() int32 {
+	if x != nil {
+		return x.SizeBytes
+	}
+	return 0
+}
+
+func (x *Model) GetSha256() string {
+	if x != nil {
+		return x.Sha256
+	}
+	return ""
+}
+
 // One figure of a model.
 type ModelMetric struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The validation set.
 	DataSet string `protobuf:"bytes,1,opt,name=data_set,json=dataSet,proto3" json:"data_set,omitempty"`
-	// What was measured, for example "macro_recall".
+	// What was measured, for example "macro F1, 3 classes".
 	Metric string `protobuf:"bytes,2,opt,name=metric,proto3" json:"metric,omitempty"`
 	// The figure, in [0, 1].
 	Value float64 `protobuf:"fixed64,3,opt,name=value,proto3" json:"value,omitempty"`
-	// The same figure of the VADER lexicon on the same set.
-	Baseline      float64 `protobuf:"fixed64,4,opt,name=baseline,proto3" json:"baseline,omitempty"`
+	// The same figure of the VADER lexicon on the same set; 0 when it has none.
+	Baseline float64 `protobuf:"fixed64,4,opt,name=baseline,proto3" json:"baseline,omitempty"`
+	// Number of texts in the set.
+	Rows int32 `protobuf:"varint,5,opt,name=rows,proto3" json:"rows,omitempty"`
+	// Share of texts with the right label, in [0, 1]; 0 when that is not what was
+	// measured.
+	Accuracy float64 `protobuf:"fixed64,6,opt,name=accuracy,proto3" json:"accuracy,omitempty"`
+	// Mean of the F1 of the classes, in [0, 1]; 0 when that is not what was measured.
+	MacroF1 float64 `protobuf:"fixed64,7,opt,name=macro_f1,json=macroF1,proto3" json:"macro_f1,omitempty"`
+	// Expected calibration error over ten bins of confidence, in [0, 1]; 0 is
+	// perfect.
+	CalibrationError float64 `protobuf:"fixed64,8,opt,name=calibration_error,json=calibrationError,proto3" json:"calibration_error,omitempty"`
+	// The figure per part of the set, for example per language.
+	Groups        map[string]float64 `protobuf:"bytes,9,rep,name=groups,proto3" json:"groups,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -549,24 +729,75 @@ func (x *ModelMetric) GetBaseline() float64 {
 	return 0
 }
 
+func (x *ModelMetric) GetRows() int32 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *ModelMetric) GetAccuracy() float64 {
+	if x != nil {
+		return x.Accuracy
+	}
+	return 0
+}
+
+func (x *ModelMetric) GetMacroF1() float64 {
+	if x != nil {
+		return x.MacroF1
+	}
+	return 0
+}
+
+func (x *ModelMetric) GetCalibrationError() float64 {
+	if x != nil {
+		return x.CalibrationError
+	}
+	return 0
+}
+
+func (x *ModelMetric) GetGroups() map[string]float64 {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
 var File_synapse_scoring_v1_scoring_proto protoreflect.FileDescriptor
 
 const file_synapse_scoring_v1_scoring_proto_rawDesc = "" +
 	"\n" +
-	" synapse/scoring/v1/scoring.proto\x12\x12synapse.scoring.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1csynapse/type/v1/access.proto\x1a\x1fsynapse/type/v1/sentiment.proto\"\xbf\x01\n" +
+	" synapse/scoring/v1/scoring.proto\x12\x12synapse.scoring.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1csynapse/type/v1/access.proto\x1a\x1fsynapse/type/v1/sentiment.proto\"\xb9\x03\n" +
 	"\x10ScoreTextRequest\x12#\n" +
 	"\x04text\x18\x01 \x01(\tB\x0f\xbaH\fr\n" +
 	" \x01(\x80\x80\x04\xba\x01\x01\x00R\x04text\x12\x1f\n" +
 	"\x06source\x18\x02 \x01(\tB\a\xbaH\x04r\x02(@R\x06source\x12K\n" +
 	"\blanguage\x18\x03 \x01(\tB/\xbaH,\xd8\x01\x01r'(#2#^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$R\blanguage\x12\x18\n" +
-	"\aexplain\x18\x04 \x01(\bR\aexplain\"\xdc\x01\n" +
+	"\aexplain\x18\x04 \x01(\bR\aexplain\x12/\n" +
+	"\atargets\x18\x05 \x03(\tB\x15\xbaH\x12\x92\x01\x0f\x10\x10\"\vr\t \x01(\x80\x01\xba\x01\x01\x00R\atargets\x12W\n" +
+	"\x06extras\x18\x06 \x03(\x0e2*.synapse.scoring.v1.ScoreTextRequest.ExtraB\x13\xbaH\x10\x92\x01\r\x10\x04\x18\x01\"\a\x82\x01\x04\x10\x01 \x00R\x06extras\x12\x16\n" +
+	"\x06binary\x18\a \x01(\bR\x06binary\"V\n" +
+	"\x05Extra\x12\x15\n" +
+	"\x11EXTRA_UNSPECIFIED\x10\x00\x12\f\n" +
+	"\bEMOTIONS\x10\x01\x12\f\n" +
+	"\bEVIDENCE\x10\x02\x12\r\n" +
+	"\tSENTENCES\x10\x03\x12\v\n" +
+	"\aASPECTS\x10\x04\"\x83\x04\n" +
 	"\n" +
 	"ScoredText\x128\n" +
 	"\tsentiment\x18\x01 \x01(\v2\x1a.synapse.type.v1.SentimentR\tsentiment\x12\x1a\n" +
 	"\blanguage\x18\x02 \x01(\tR\blanguage\x12-\n" +
 	"\x12language_supported\x18\x03 \x01(\bR\x11languageSupported\x125\n" +
 	"\bevidence\x18\x04 \x03(\v2\x19.synapse.type.v1.EvidenceR\bevidence\x12\x12\n" +
-	"\x04bias\x18\x05 \x01(\x01R\x04bias\"g\n" +
+	"\x04bias\x18\x05 \x01(\x01R\x04bias\x12)\n" +
+	"\x10logit_difference\x18\x06 \x01(\x01R\x0flogitDifference\x12H\n" +
+	"\bemotions\x18\a \x03(\v2,.synapse.scoring.v1.ScoredText.EmotionsEntryR\bemotions\x127\n" +
+	"\tsentences\x18\b \x03(\v2\x19.synapse.type.v1.SentenceR\tsentences\x12:\n" +
+	"\atargets\x18\t \x03(\v2 .synapse.type.v1.TargetSentimentR\atargets\x1a;\n" +
+	"\rEmotionsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"g\n" +
 	"\x16BatchScoreTextsRequest\x12M\n" +
 	"\brequests\x18\x01 \x03(\v2$.synapse.scoring.v1.ScoreTextRequestB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\brequests\"O\n" +
 	"\x17BatchScoreTextsResponse\x124\n" +
@@ -575,17 +806,30 @@ const file_synapse_scoring_v1_scoring_proto_rawDesc = "" +
 	"\x12ListModelsResponse\x121\n" +
 	"\x06models\x18\x01 \x03(\v2\x19.synapse.scoring.v1.ModelR\x06models\"O\n" +
 	"\x0fGetModelRequest\x12<\n" +
-	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^models/[a-z0-9][a-z0-9.-]{0,63}$R\x04name\"\x8e\x01\n" +
+	"\x04name\x18\x01 \x01(\tB(\xbaH%r#2!^models/[a-z0-9][a-z0-9.-]{0,63}$R\x04name\"\xf6\x01\n" +
 	"\x05Model\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x1c\n" +
 	"\tlanguages\x18\x03 \x03(\tR\tlanguages\x129\n" +
-	"\ametrics\x18\x04 \x03(\v2\x1f.synapse.scoring.v1.ModelMetricR\ametrics\"r\n" +
+	"\ametrics\x18\x04 \x03(\v2\x1f.synapse.scoring.v1.ModelMetricR\ametrics\x12\x15\n" +
+	"\x06in_use\x18\x05 \x01(\bR\x05inUse\x12\x18\n" +
+	"\atrained\x18\x06 \x03(\tR\atrained\x12\x1d\n" +
+	"\n" +
+	"size_bytes\x18\a \x01(\x05R\tsizeBytes\x12\x16\n" +
+	"\x06sha256\x18\b \x01(\tR\x06sha256\"\xea\x02\n" +
 	"\vModelMetric\x12\x19\n" +
 	"\bdata_set\x18\x01 \x01(\tR\adataSet\x12\x16\n" +
 	"\x06metric\x18\x02 \x01(\tR\x06metric\x12\x14\n" +
 	"\x05value\x18\x03 \x01(\x01R\x05value\x12\x1a\n" +
-	"\bbaseline\x18\x04 \x01(\x01R\bbaseline2\x8b\x04\n" +
+	"\bbaseline\x18\x04 \x01(\x01R\bbaseline\x12\x12\n" +
+	"\x04rows\x18\x05 \x01(\x05R\x04rows\x12\x1a\n" +
+	"\baccuracy\x18\x06 \x01(\x01R\baccuracy\x12\x19\n" +
+	"\bmacro_f1\x18\a \x01(\x01R\amacroF1\x12+\n" +
+	"\x11calibration_error\x18\b \x01(\x01R\x10calibrationError\x12C\n" +
+	"\x06groups\x18\t \x03(\v2+.synapse.scoring.v1.ModelMetric.GroupsEntryR\x06groups\x1a9\n" +
+	"\vGroupsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x012\x8b\x04\n" +
 	"\x0eScoringService\x12v\n" +
 	"\tScoreText\x12$.synapse.scoring.v1.ScoreTextRequest\x1a\x1e.synapse.scoring.v1.ScoredText\"#\xc2\xda\x18\x02 \x03\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v1/texts:score\x90\x02\x01\x12\x94\x01\n" +
 	"\x0fBatchScoreTexts\x12*.synapse.scoring.v1.BatchScoreTextsRequest\x1a+.synapse.scoring.v1.BatchScoreTextsResponse\"(\xc2\xda\x18\x02 \x03\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/texts:batchScore\x90\x02\x01\x12x\n" +
@@ -606,40 +850,51 @@ func file_synapse_scoring_v1_scoring_proto_rawDescGZIP() []byte {
 	return file_synapse_scoring_v1_scoring_proto_rawDescData
 }
 
-var file_synapse_scoring_v1_scoring_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_synapse_scoring_v1_scoring_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_synapse_scoring_v1_scoring_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_synapse_scoring_v1_scoring_proto_goTypes = []any{
-	(*ScoreTextRequest)(nil),        // 0: synapse.scoring.v1.ScoreTextRequest
-	(*ScoredText)(nil),              // 1: synapse.scoring.v1.ScoredText
-	(*BatchScoreTextsRequest)(nil),  // 2: synapse.scoring.v1.BatchScoreTextsRequest
-	(*BatchScoreTextsResponse)(nil), // 3: synapse.scoring.v1.BatchScoreTextsResponse
-	(*ListModelsRequest)(nil),       // 4: synapse.scoring.v1.ListModelsRequest
-	(*ListModelsResponse)(nil),      // 5: synapse.scoring.v1.ListModelsResponse
-	(*GetModelRequest)(nil),         // 6: synapse.scoring.v1.GetModelRequest
-	(*Model)(nil),                   // 7: synapse.scoring.v1.Model
-	(*ModelMetric)(nil),             // 8: synapse.scoring.v1.ModelMetric
-	(*v1.Sentiment)(nil),            // 9: synapse.type.v1.Sentiment
-	(*v1.Evidence)(nil),             // 10: synapse.type.v1.Evidence
+	(ScoreTextRequest_Extra)(0),     // 0: synapse.scoring.v1.ScoreTextRequest.Extra
+	(*ScoreTextRequest)(nil),        // 1: synapse.scoring.v1.ScoreTextRequest
+	(*ScoredText)(nil),              // 2: synapse.scoring.v1.ScoredText
+	(*BatchScoreTextsRequest)(nil),  // 3: synapse.scoring.v1.BatchScoreTextsRequest
+	(*BatchScoreTextsResponse)(nil), // 4: synapse.scoring.v1.BatchScoreTextsResponse
+	(*ListModelsRequest)(nil),       // 5: synapse.scoring.v1.ListModelsRequest
+	(*ListModelsResponse)(nil),      // 6: synapse.scoring.v1.ListModelsResponse
+	(*GetModelRequest)(nil),         // 7: synapse.scoring.v1.GetModelRequest
+	(*Model)(nil),                   // 8: synapse.scoring.v1.Model
+	(*ModelMetric)(nil),             // 9: synapse.scoring.v1.ModelMetric
+	nil,                             // 10: synapse.scoring.v1.ScoredText.EmotionsEntry
+	nil,                             // 11: synapse.scoring.v1.ModelMetric.GroupsEntry
+	(*v1.Sentiment)(nil),            // 12: synapse.type.v1.Sentiment
+	(*v1.Evidence)(nil),             // 13: synapse.type.v1.Evidence
+	(*v1.Sentence)(nil),             // 14: synapse.type.v1.Sentence
+	(*v1.TargetSentiment)(nil),      // 15: synapse.type.v1.TargetSentiment
 }
 var file_synapse_scoring_v1_scoring_proto_depIdxs = []int32{
-	9,  // 0: synapse.scoring.v1.ScoredText.sentiment:type_name -> synapse.type.v1.Sentiment
-	10, // 1: synapse.scoring.v1.ScoredText.evidence:type_name -> synapse.type.v1.Evidence
-	0,  // 2: synapse.scoring.v1.BatchScoreTextsRequest.requests:type_name -> synapse.scoring.v1.ScoreTextRequest
-	1,  // 3: synapse.scoring.v1.BatchScoreTextsResponse.texts:type_name -> synapse.scoring.v1.ScoredText
-	7,  // 4: synapse.scoring.v1.ListModelsResponse.models:type_name -> synapse.scoring.v1.Model
-	8,  // 5: synapse.scoring.v1.Model.metrics:type_name -> synapse.scoring.v1.ModelMetric
-	0,  // 6: synapse.scoring.v1.ScoringService.ScoreText:input_type -> synapse.scoring.v1.ScoreTextRequest
-	2,  // 7: synapse.scoring.v1.ScoringService.BatchScoreTexts:input_type -> synapse.scoring.v1.BatchScoreTextsRequest
-	4,  // 8: synapse.scoring.v1.ScoringService.ListModels:input_type -> synapse.scoring.v1.ListModelsRequest
-	6,  // 9: synapse.scoring.v1.ScoringService.GetModel:input_type -> synapse.scoring.v1.GetModelRequest
-	1,  // 10: synapse.scoring.v1.ScoringService.ScoreText:output_type -> synapse.scoring.v1.ScoredText
-	3,  // 11: synapse.scoring.v1.ScoringService.BatchScoreTexts:output_type -> synapse.scoring.v1.BatchScoreTextsResponse
-	5,  // 12: synapse.scoring.v1.ScoringService.ListModels:output_type -> synapse.scoring.v1.ListModelsResponse
-	7,  // 13: synapse.scoring.v1.ScoringService.GetModel:output_type -> synapse.scoring.v1.Model
-	10, // [10:14] is the sub-list for method output_type
-	6,  // [6:10] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	0,  // 0: synapse.scoring.v1.ScoreTextRequest.extras:type_name -> synapse.scoring.v1.ScoreTextRequest.Extra
+	12, // 1: synapse.scoring.v1.ScoredText.sentiment:type_name -> synapse.type.v1.Sentiment
+	13, // 2: synapse.scoring.v1.ScoredText.evidence:type_name -> synapse.type.v1.Evidence
+	10, // 3: synapse.scoring.v1.ScoredText.emotions:type_name -> synapse.scoring.v1.ScoredText.EmotionsEntry
+	14, // 4: synapse.scoring.v1.ScoredText.sentences:type_name -> synapse.type.v1.Sentence
+	15, // 5: synapse.scoring.v1.ScoredText.targets:type_name -> synapse.type.v1.TargetSentiment
+	1,  // 6: synapse.scoring.v1.BatchScoreTextsRequest.requests:type_name -> synapse.scoring.v1.ScoreTextRequest
+	2,  // 7: synapse.scoring.v1.BatchScoreTextsResponse.texts:type_name -> synapse.scoring.v1.ScoredText
+	8,  // 8: synapse.scoring.v1.ListModelsResponse.models:type_name -> synapse.scoring.v1.Model
+	9,  // 9: synapse.scoring.v1.Model.metrics:type_name -> synapse.scoring.v1.ModelMetric
+	11, // 10: synapse.scoring.v1.ModelMetric.groups:type_name -> synapse.scoring.v1.ModelMetric.GroupsEntry
+	1,  // 11: synapse.scoring.v1.ScoringService.ScoreText:input_type -> synapse.scoring.v1.ScoreTextRequest
+	3,  // 12: synapse.scoring.v1.ScoringService.BatchScoreTexts:input_type -> synapse.scoring.v1.BatchScoreTextsRequest
+	5,  // 13: synapse.scoring.v1.ScoringService.ListModels:input_type -> synapse.scoring.v1.ListModelsRequest
+	7,  // 14: synapse.scoring.v1.ScoringService.GetModel:input_type -> synapse.scoring.v1.GetModelRequest
+	2,  // 15: synapse.scoring.v1.ScoringService.ScoreText:output_type -> synapse.scoring.v1.ScoredText
+	4,  // 16: synapse.scoring.v1.ScoringService.BatchScoreTexts:output_type -> synapse.scoring.v1.BatchScoreTextsResponse
+	6,  // 17: synapse.scoring.v1.ScoringService.ListModels:output_type -> synapse.scoring.v1.ListModelsResponse
+	8,  // 18: synapse.scoring.v1.ScoringService.GetModel:output_type -> synapse.scoring.v1.Model
+	15, // [15:19] is the sub-list for method output_type
+	11, // [11:15] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_synapse_scoring_v1_scoring_proto_init() }
@@ -652,13 +907,14 @@ func file_synapse_scoring_v1_scoring_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_synapse_scoring_v1_scoring_proto_rawDesc), len(file_synapse_scoring_v1_scoring_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   9,
+			NumEnums:      1,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_synapse_scoring_v1_scoring_proto_goTypes,
 		DependencyIndexes: file_synapse_scoring_v1_scoring_proto_depIdxs,
+		EnumInfos:         file_synapse_scoring_v1_scoring_proto_enumTypes,
 		MessageInfos:      file_synapse_scoring_v1_scoring_proto_msgTypes,
 	}.Build()
 	File_synapse_scoring_v1_scoring_proto = out.File

@@ -169,9 +169,17 @@ type Event struct {
 	// when that call was not sampled.
 	TraceId string `protobuf:"bytes,12,opt,name=trace_id,json=traceId,proto3" json:"trace_id,omitempty"`
 	// The targets that the sender named.
-	Targets       []string `protobuf:"bytes,13,rep,name=targets,proto3" json:"targets,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Targets []string `protobuf:"bytes,13,rep,name=targets,proto3" json:"targets,omitempty"`
+	// The emotions of the text whose probability is at or above the server's bar
+	// (`scoring.emotion_bar`, 0.5 unless changed), each in [0, 1] with a
+	// resolution of 0.0001. Their names are those of GoEmotions, for example
+	// "joy"; ExplainEvent tells all of them.
+	Emotions map[string]float64 `protobuf:"bytes,14,rep,name=emotions,proto3" json:"emotions,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
+	// The sentiment towards each of `targets`, in their order, with a resolution
+	// of 0.0001; empty when the server does not score targets.
+	TargetSentiments []*TargetSentiment `protobuf:"bytes,15,rep,name=target_sentiments,json=targetSentiments,proto3" json:"target_sentiments,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Event) Reset() {
@@ -295,6 +303,20 @@ func (x *Event) GetTargets() []string {
 	return nil
 }
 
+func (x *Event) GetEmotions() map[string]float64 {
+	if x != nil {
+		return x.Emotions
+	}
+	return nil
+}
+
+func (x *Event) GetTargetSentiments() []*TargetSentiment {
+	if x != nil {
+		return x.TargetSentiments
+	}
+	return nil
+}
+
 // A rule that a field of the input breaks.
 type FieldViolation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -382,7 +404,7 @@ const file_synapse_type_v1_event_proto_rawDesc = "" +
 	"\atargets\x18\b \x03(\tB\x15\xbaH\x12\x92\x01\x0f\x10\x10\"\vr\t \x01(\x80\x01\xba\x01\x01\x00R\atargets\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xab\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf9\x05\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
@@ -401,10 +423,15 @@ const file_synapse_type_v1_event_proto_rawDesc = "" +
 	" \x01(\tR\blanguage\x12-\n" +
 	"\x12language_supported\x18\v \x01(\bR\x11languageSupported\x12\x19\n" +
 	"\btrace_id\x18\f \x01(\tR\atraceId\x12\x18\n" +
-	"\atargets\x18\r \x03(\tR\atargets\x1a=\n" +
+	"\atargets\x18\r \x03(\tR\atargets\x12@\n" +
+	"\bemotions\x18\x0e \x03(\v2$.synapse.type.v1.Event.EmotionsEntryR\bemotions\x12M\n" +
+	"\x11target_sentiments\x18\x0f \x03(\v2 .synapse.type.v1.TargetSentimentR\x10targetSentiments\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"R\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a;\n" +
+	"\rEmotionsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"R\n" +
 	"\x0eFieldViolation\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12\x12\n" +
 	"\x04rule\x18\x02 \x01(\tR\x04rule\x12\x16\n" +
@@ -422,28 +449,32 @@ func file_synapse_type_v1_event_proto_rawDescGZIP() []byte {
 	return file_synapse_type_v1_event_proto_rawDescData
 }
 
-var file_synapse_type_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_synapse_type_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_synapse_type_v1_event_proto_goTypes = []any{
 	(*EventInput)(nil),            // 0: synapse.type.v1.EventInput
 	(*Event)(nil),                 // 1: synapse.type.v1.Event
 	(*FieldViolation)(nil),        // 2: synapse.type.v1.FieldViolation
 	nil,                           // 3: synapse.type.v1.EventInput.AttributesEntry
 	nil,                           // 4: synapse.type.v1.Event.AttributesEntry
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
-	(*Sentiment)(nil),             // 6: synapse.type.v1.Sentiment
+	nil,                           // 5: synapse.type.v1.Event.EmotionsEntry
+	(*timestamppb.Timestamp)(nil), // 6: google.protobuf.Timestamp
+	(*Sentiment)(nil),             // 7: synapse.type.v1.Sentiment
+	(*TargetSentiment)(nil),       // 8: synapse.type.v1.TargetSentiment
 }
 var file_synapse_type_v1_event_proto_depIdxs = []int32{
-	5, // 0: synapse.type.v1.EventInput.occurred_at:type_name -> google.protobuf.Timestamp
+	6, // 0: synapse.type.v1.EventInput.occurred_at:type_name -> google.protobuf.Timestamp
 	3, // 1: synapse.type.v1.EventInput.attributes:type_name -> synapse.type.v1.EventInput.AttributesEntry
-	5, // 2: synapse.type.v1.Event.occurred_at:type_name -> google.protobuf.Timestamp
-	5, // 3: synapse.type.v1.Event.accepted_at:type_name -> google.protobuf.Timestamp
+	6, // 2: synapse.type.v1.Event.occurred_at:type_name -> google.protobuf.Timestamp
+	6, // 3: synapse.type.v1.Event.accepted_at:type_name -> google.protobuf.Timestamp
 	4, // 4: synapse.type.v1.Event.attributes:type_name -> synapse.type.v1.Event.AttributesEntry
-	6, // 5: synapse.type.v1.Event.sentiment:type_name -> synapse.type.v1.Sentiment
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	7, // 5: synapse.type.v1.Event.sentiment:type_name -> synapse.type.v1.Sentiment
+	5, // 6: synapse.type.v1.Event.emotions:type_name -> synapse.type.v1.Event.EmotionsEntry
+	8, // 7: synapse.type.v1.Event.target_sentiments:type_name -> synapse.type.v1.TargetSentiment
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_synapse_type_v1_event_proto_init() }
@@ -458,7 +489,7 @@ func file_synapse_type_v1_event_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_synapse_type_v1_event_proto_rawDesc), len(file_synapse_type_v1_event_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

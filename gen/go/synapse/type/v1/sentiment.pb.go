@@ -91,7 +91,13 @@ type Sentiment struct {
 	// The probability of `label`, in [0, 1].
 	Confidence float64 `protobuf:"fixed64,4,opt,name=confidence,proto3" json:"confidence,omitempty"`
 	// The model that scored, for example "synapse-wide-1".
-	ModelVersion  string `protobuf:"bytes,5,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
+	ModelVersion string `protobuf:"bytes,5,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
+	// The probability of 1, 2, 3, 4 and 5 stars, as a reviewer would give them,
+	// each in [0, 1]; their sum is 1. Empty for an event that was scored by a
+	// release that did not tell them.
+	Stars []float64 `protobuf:"fixed64,6,rep,packed,name=stars,proto3" json:"stars,omitempty"`
+	// Whether the text speaks clearly well and clearly badly.
+	Mixed         bool `protobuf:"varint,7,opt,name=mixed,proto3" json:"mixed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -159,6 +165,20 @@ func (x *Sentiment) GetModelVersion() string {
 		return x.ModelVersion
 	}
 	return ""
+}
+
+func (x *Sentiment) GetStars() []float64 {
+	if x != nil {
+		return x.Stars
+	}
+	return nil
+}
+
+func (x *Sentiment) GetMixed() bool {
+	if x != nil {
+		return x.Mixed
+	}
+	return false
 }
 
 // The probability of each class, each in [0, 1]; their sum is 1.
@@ -310,11 +330,324 @@ func (x *Evidence) GetWeight() float64 {
 	return 0
 }
 
+// A part of a text, half open.
+type Span struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// First byte of the span, counted in UTF-8 bytes from the start of the text.
+	StartByte int32 `protobuf:"varint,1,opt,name=start_byte,json=startByte,proto3" json:"start_byte,omitempty"`
+	// The byte after the span.
+	EndByte int32 `protobuf:"varint,2,opt,name=end_byte,json=endByte,proto3" json:"end_byte,omitempty"`
+	// First code unit of the span, counted in UTF-16 code units.
+	StartUtf16 int32 `protobuf:"varint,3,opt,name=start_utf16,json=startUtf16,proto3" json:"start_utf16,omitempty"`
+	// The code unit after the span.
+	EndUtf16      int32 `protobuf:"varint,4,opt,name=end_utf16,json=endUtf16,proto3" json:"end_utf16,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Span) Reset() {
+	*x = Span{}
+	mi := &file_synapse_type_v1_sentiment_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Span) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Span) ProtoMessage() {}
+
+func (x *Span) ProtoReflect() protoreflect.Message {
+	mi := &file_synapse_type_v1_sentiment_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Span.ProtoReflect.Descriptor instead.
+func (*Span) Descriptor() ([]byte, []int) {
+	return file_synapse_type_v1_sentiment_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Span) GetStartByte() int32 {
+	if x != nil {
+		return x.StartByte
+	}
+	return 0
+}
+
+func (x *Span) GetEndByte() int32 {
+	if x != nil {
+		return x.EndByte
+	}
+	return 0
+}
+
+func (x *Span) GetStartUtf16() int32 {
+	if x != nil {
+		return x.StartUtf16
+	}
+	return 0
+}
+
+func (x *Span) GetEndUtf16() int32 {
+	if x != nil {
+		return x.EndUtf16
+	}
+	return 0
+}
+
+// A sentence of a text with a sentiment of its own.
+type Sentence struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// First byte of the sentence, counted in UTF-8 bytes from the start of the
+	// text.
+	StartByte int32 `protobuf:"varint,1,opt,name=start_byte,json=startByte,proto3" json:"start_byte,omitempty"`
+	// The byte after the sentence.
+	EndByte int32 `protobuf:"varint,2,opt,name=end_byte,json=endByte,proto3" json:"end_byte,omitempty"`
+	// First code unit of the sentence, counted in UTF-16 code units.
+	StartUtf16 int32 `protobuf:"varint,3,opt,name=start_utf16,json=startUtf16,proto3" json:"start_utf16,omitempty"`
+	// The code unit after the sentence.
+	EndUtf16 int32 `protobuf:"varint,4,opt,name=end_utf16,json=endUtf16,proto3" json:"end_utf16,omitempty"`
+	// The class with the highest probability.
+	Label Sentiment_Label `protobuf:"varint,5,opt,name=label,proto3,enum=synapse.type.v1.Sentiment_Label" json:"label,omitempty"`
+	// Probability of positive minus probability of negative, in [-1, 1].
+	Score float64 `protobuf:"fixed64,6,opt,name=score,proto3" json:"score,omitempty"`
+	// The probability of each class.
+	Probabilities *Probabilities `protobuf:"bytes,7,opt,name=probabilities,proto3" json:"probabilities,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sentence) Reset() {
+	*x = Sentence{}
+	mi := &file_synapse_type_v1_sentiment_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sentence) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sentence) ProtoMessage() {}
+
+func (x *Sentence) ProtoReflect() protoreflect.Message {
+	mi := &file_synapse_type_v1_sentiment_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sentence.ProtoReflect.Descriptor instead.
+func (*Sentence) Descriptor() ([]byte, []int) {
+	return file_synapse_type_v1_sentiment_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Sentence) GetStartByte() int32 {
+	if x != nil {
+		return x.StartByte
+	}
+	return 0
+}
+
+func (x *Sentence) GetEndByte() int32 {
+	if x != nil {
+		return x.EndByte
+	}
+	return 0
+}
+
+func (x *Sentence) GetStartUtf16() int32 {
+	if x != nil {
+		return x.StartUtf16
+	}
+	return 0
+}
+
+func (x *Sentence) GetEndUtf16() int32 {
+	if x != nil {
+		return x.EndUtf16
+	}
+	return 0
+}
+
+func (x *Sentence) GetLabel() Sentiment_Label {
+	if x != nil {
+		return x.Label
+	}
+	return Sentiment_LABEL_UNSPECIFIED
+}
+
+func (x *Sentence) GetScore() float64 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *Sentence) GetProbabilities() *Probabilities {
+	if x != nil {
+		return x.Probabilities
+	}
+	return nil
+}
+
+// The sentiment towards one thing that a text speaks about.
+type TargetSentiment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The target's name, as the caller calls it or as the text does.
+	Target string `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
+	// The class with the highest probability.
+	Label Sentiment_Label `protobuf:"varint,2,opt,name=label,proto3,enum=synapse.type.v1.Sentiment_Label" json:"label,omitempty"`
+	// Probability of positive minus probability of negative, in [-1, 1].
+	Score float64 `protobuf:"fixed64,3,opt,name=score,proto3" json:"score,omitempty"`
+	// The probability of each class.
+	Probabilities *Probabilities `protobuf:"bytes,4,opt,name=probabilities,proto3" json:"probabilities,omitempty"`
+	// Whether the target stands in the text. Without a mention the sentiment is
+	// that of the whole text and the offsets are 0.
+	Mentioned bool `protobuf:"varint,5,opt,name=mentioned,proto3" json:"mentioned,omitempty"`
+	// First byte of the mention, counted in UTF-8 bytes from the start of the
+	// text.
+	StartByte int32 `protobuf:"varint,6,opt,name=start_byte,json=startByte,proto3" json:"start_byte,omitempty"`
+	// The byte after the mention.
+	EndByte int32 `protobuf:"varint,7,opt,name=end_byte,json=endByte,proto3" json:"end_byte,omitempty"`
+	// First code unit of the mention, counted in UTF-16 code units.
+	StartUtf16 int32 `protobuf:"varint,8,opt,name=start_utf16,json=startUtf16,proto3" json:"start_utf16,omitempty"`
+	// The code unit after the mention.
+	EndUtf16 int32 `protobuf:"varint,9,opt,name=end_utf16,json=endUtf16,proto3" json:"end_utf16,omitempty"`
+	// Whether the target was found in the text, not given.
+	Found bool `protobuf:"varint,10,opt,name=found,proto3" json:"found,omitempty"`
+	// The words that speak about the target, in the order of the text. A stored
+	// event does not keep them; ExplainEvent tells them.
+	Opinions      []*Span `protobuf:"bytes,11,rep,name=opinions,proto3" json:"opinions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TargetSentiment) Reset() {
+	*x = TargetSentiment{}
+	mi := &file_synapse_type_v1_sentiment_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TargetSentiment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TargetSentiment) ProtoMessage() {}
+
+func (x *TargetSentiment) ProtoReflect() protoreflect.Message {
+	mi := &file_synapse_type_v1_sentiment_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TargetSentiment.ProtoReflect.Descriptor instead.
+func (*TargetSentiment) Descriptor() ([]byte, []int) {
+	return file_synapse_type_v1_sentiment_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *TargetSentiment) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *TargetSentiment) GetLabel() Sentiment_Label {
+	if x != nil {
+		return x.Label
+	}
+	return Sentiment_LABEL_UNSPECIFIED
+}
+
+func (x *TargetSentiment) GetScore() float64 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *TargetSentiment) GetProbabilities() *Probabilities {
+	if x != nil {
+		return x.Probabilities
+	}
+	return nil
+}
+
+func (x *TargetSentiment) GetMentioned() bool {
+	if x != nil {
+		return x.Mentioned
+	}
+	return false
+}
+
+func (x *TargetSentiment) GetStartByte() int32 {
+	if x != nil {
+		return x.StartByte
+	}
+	return 0
+}
+
+func (x *TargetSentiment) GetEndByte() int32 {
+	if x != nil {
+		return x.EndByte
+	}
+	return 0
+}
+
+func (x *TargetSentiment) GetStartUtf16() int32 {
+	if x != nil {
+		return x.StartUtf16
+	}
+	return 0
+}
+
+func (x *TargetSentiment) GetEndUtf16() int32 {
+	if x != nil {
+		return x.EndUtf16
+	}
+	return 0
+}
+
+func (x *TargetSentiment) GetFound() bool {
+	if x != nil {
+		return x.Found
+	}
+	return false
+}
+
+func (x *TargetSentiment) GetOpinions() []*Span {
+	if x != nil {
+		return x.Opinions
+	}
+	return nil
+}
+
 var File_synapse_type_v1_sentiment_proto protoreflect.FileDescriptor
 
 const file_synapse_type_v1_sentiment_proto_rawDesc = "" +
 	"\n" +
-	"\x1fsynapse/type/v1/sentiment.proto\x12\x0fsynapse.type.v1\"\xad\x02\n" +
+	"\x1fsynapse/type/v1/sentiment.proto\x12\x0fsynapse.type.v1\"\xd9\x02\n" +
 	"\tSentiment\x126\n" +
 	"\x05label\x18\x01 \x01(\x0e2 .synapse.type.v1.Sentiment.LabelR\x05label\x12\x14\n" +
 	"\x05score\x18\x02 \x01(\x01R\x05score\x12D\n" +
@@ -322,7 +655,9 @@ const file_synapse_type_v1_sentiment_proto_rawDesc = "" +
 	"\n" +
 	"confidence\x18\x04 \x01(\x01R\n" +
 	"confidence\x12#\n" +
-	"\rmodel_version\x18\x05 \x01(\tR\fmodelVersion\"G\n" +
+	"\rmodel_version\x18\x05 \x01(\tR\fmodelVersion\x12\x14\n" +
+	"\x05stars\x18\x06 \x03(\x01R\x05stars\x12\x14\n" +
+	"\x05mixed\x18\a \x01(\bR\x05mixed\"G\n" +
 	"\x05Label\x12\x15\n" +
 	"\x11LABEL_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bNEGATIVE\x10\x01\x12\v\n" +
@@ -339,7 +674,39 @@ const file_synapse_type_v1_sentiment_proto_rawDesc = "" +
 	"\vstart_utf16\x18\x03 \x01(\x05R\n" +
 	"startUtf16\x12\x1b\n" +
 	"\tend_utf16\x18\x04 \x01(\x05R\bendUtf16\x12\x16\n" +
-	"\x06weight\x18\x05 \x01(\x01R\x06weightBDZBgithub.com/synapse-analytics/synapse/gen/go/synapse/type/v1;typev1b\x06proto3"
+	"\x06weight\x18\x05 \x01(\x01R\x06weight\"~\n" +
+	"\x04Span\x12\x1d\n" +
+	"\n" +
+	"start_byte\x18\x01 \x01(\x05R\tstartByte\x12\x19\n" +
+	"\bend_byte\x18\x02 \x01(\x05R\aendByte\x12\x1f\n" +
+	"\vstart_utf16\x18\x03 \x01(\x05R\n" +
+	"startUtf16\x12\x1b\n" +
+	"\tend_utf16\x18\x04 \x01(\x05R\bendUtf16\"\x96\x02\n" +
+	"\bSentence\x12\x1d\n" +
+	"\n" +
+	"start_byte\x18\x01 \x01(\x05R\tstartByte\x12\x19\n" +
+	"\bend_byte\x18\x02 \x01(\x05R\aendByte\x12\x1f\n" +
+	"\vstart_utf16\x18\x03 \x01(\x05R\n" +
+	"startUtf16\x12\x1b\n" +
+	"\tend_utf16\x18\x04 \x01(\x05R\bendUtf16\x126\n" +
+	"\x05label\x18\x05 \x01(\x0e2 .synapse.type.v1.Sentiment.LabelR\x05label\x12\x14\n" +
+	"\x05score\x18\x06 \x01(\x01R\x05score\x12D\n" +
+	"\rprobabilities\x18\a \x01(\v2\x1e.synapse.type.v1.ProbabilitiesR\rprobabilities\"\x9c\x03\n" +
+	"\x0fTargetSentiment\x12\x16\n" +
+	"\x06target\x18\x01 \x01(\tR\x06target\x126\n" +
+	"\x05label\x18\x02 \x01(\x0e2 .synapse.type.v1.Sentiment.LabelR\x05label\x12\x14\n" +
+	"\x05score\x18\x03 \x01(\x01R\x05score\x12D\n" +
+	"\rprobabilities\x18\x04 \x01(\v2\x1e.synapse.type.v1.ProbabilitiesR\rprobabilities\x12\x1c\n" +
+	"\tmentioned\x18\x05 \x01(\bR\tmentioned\x12\x1d\n" +
+	"\n" +
+	"start_byte\x18\x06 \x01(\x05R\tstartByte\x12\x19\n" +
+	"\bend_byte\x18\a \x01(\x05R\aendByte\x12\x1f\n" +
+	"\vstart_utf16\x18\b \x01(\x05R\n" +
+	"startUtf16\x12\x1b\n" +
+	"\tend_utf16\x18\t \x01(\x05R\bendUtf16\x12\x14\n" +
+	"\x05found\x18\n" +
+	" \x01(\bR\x05found\x121\n" +
+	"\bopinions\x18\v \x03(\v2\x15.synapse.type.v1.SpanR\bopinionsBDZBgithub.com/synapse-analytics/synapse/gen/go/synapse/type/v1;typev1b\x06proto3"
 
 var (
 	file_synapse_type_v1_sentiment_proto_rawDescOnce sync.Once
@@ -354,21 +721,29 @@ func file_synapse_type_v1_sentiment_proto_rawDescGZIP() []byte {
 }
 
 var file_synapse_type_v1_sentiment_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_synapse_type_v1_sentiment_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_synapse_type_v1_sentiment_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_synapse_type_v1_sentiment_proto_goTypes = []any{
-	(Sentiment_Label)(0),  // 0: synapse.type.v1.Sentiment.Label
-	(*Sentiment)(nil),     // 1: synapse.type.v1.Sentiment
-	(*Probabilities)(nil), // 2: synapse.type.v1.Probabilities
-	(*Evidence)(nil),      // 3: synapse.type.v1.Evidence
+	(Sentiment_Label)(0),    // 0: synapse.type.v1.Sentiment.Label
+	(*Sentiment)(nil),       // 1: synapse.type.v1.Sentiment
+	(*Probabilities)(nil),   // 2: synapse.type.v1.Probabilities
+	(*Evidence)(nil),        // 3: synapse.type.v1.Evidence
+	(*Span)(nil),            // 4: synapse.type.v1.Span
+	(*Sentence)(nil),        // 5: synapse.type.v1.Sentence
+	(*TargetSentiment)(nil), // 6: synapse.type.v1.TargetSentiment
 }
 var file_synapse_type_v1_sentiment_proto_depIdxs = []int32{
 	0, // 0: synapse.type.v1.Sentiment.label:type_name -> synapse.type.v1.Sentiment.Label
 	2, // 1: synapse.type.v1.Sentiment.probabilities:type_name -> synapse.type.v1.Probabilities
-	2, // [2:2] is the sub-list for method output_type
-	2, // [2:2] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	0, // 2: synapse.type.v1.Sentence.label:type_name -> synapse.type.v1.Sentiment.Label
+	2, // 3: synapse.type.v1.Sentence.probabilities:type_name -> synapse.type.v1.Probabilities
+	0, // 4: synapse.type.v1.TargetSentiment.label:type_name -> synapse.type.v1.Sentiment.Label
+	2, // 5: synapse.type.v1.TargetSentiment.probabilities:type_name -> synapse.type.v1.Probabilities
+	4, // 6: synapse.type.v1.TargetSentiment.opinions:type_name -> synapse.type.v1.Span
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_synapse_type_v1_sentiment_proto_init() }
@@ -382,7 +757,7 @@ func file_synapse_type_v1_sentiment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_synapse_type_v1_sentiment_proto_rawDesc), len(file_synapse_type_v1_sentiment_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   3,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
