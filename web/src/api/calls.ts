@@ -40,8 +40,15 @@ export async function getTrail(projectId: string, eventId: string, signal?: Abor
   return readTrail(await call('GET', `${project(projectId)}/events/${encodeURIComponent(eventId)}/trail`, { signal }));
 }
 
-export async function explainText(text: string, source: string, signal?: AbortSignal): Promise<ScoredText> {
-  return readScored(await call('POST', '/v1/texts:score', { body: { text, source, explain: true }, signal }));
+/** Why an event has its score: worked out anew by the model that scored it, if the server still has it. */
+export async function explainEvent(projectId: string, eventId: string, signal?: AbortSignal): Promise<ScoredText> {
+  return readScored(await call('GET', `${project(projectId)}/events/${encodeURIComponent(eventId)}:explain`, { signal }));
+}
+
+/** Scores a text with everything that made the score; stores nothing. */
+export async function scoreText(text: string, targets: string[], signal?: AbortSignal): Promise<ScoredText> {
+  const extras = ['EMOTIONS', 'EVIDENCE', 'SENTENCES', 'ASPECTS'];
+  return readScored(await call('POST', '/v1/texts:score', { body: { text, targets, extras }, signal }));
 }
 
 export async function queryTimeSeries(

@@ -1,6 +1,6 @@
 import type {
-  CreatedKey, EventPage, Evidence, Hop, IngestAnswer, Label, Point, Project, ScoredText, Sentiment, Series,
-  SessionInfo, SynapseEvent, TailMessage, TimeSeries, Trail, User, Violation,
+  CreatedKey, Emotion, EventPage, Evidence, Hop, IngestAnswer, Label, Point, Polarity, Project, ScoredText, Sentence, Sentiment,
+  Series, SessionInfo, Span, SynapseEvent, TailMessage, TargetSentiment, TimeSeries, Trail, User, Violation,
 } from './types.ts';
 import { plainName } from '../lib/json.ts';
 
@@ -34,15 +34,48 @@ function label(value: unknown): Label {
   return value === 'NEGATIVE' || value === 'NEUTRAL' || value === 'POSITIVE' ? value : '';
 }
 
-function sentiment(value: unknown): Sentiment {
+function polarity(value: unknown): Polarity {
   const s = object(value);
   const p = object(s.probabilities);
   return {
     label: label(s.label),
     score: number(s.score),
     probabilities: { negative: number(p.negative), neutral: number(p.neutral), positive: number(p.positive) },
+  };
+}
+
+function sentiment(value: unknown): Sentiment {
+  const s = object(value);
+  const stars = list(s.stars).map(number);
+  return {
+    ...polarity(value),
     confidence: number(s.confidence),
     modelVersion: text(s.modelVersion),
+    mixed: s.mixed === true,
+    stars: stars.length === 5 && stars.some((share) => share > 0) ? stars : [],
+  };
+}
+
+function span(value: unknown): Span {
+  const s = object(value);
+  return { startUtf16: number(s.startUtf16), endUtf16: number(s.endUtf16) };
+}
+
+function emotions(value: unknown): Emotion[] {
+  return Object.entries(object(value))
+    .map(([name, probability]) => ({ name, probability: number(probability) }))
+    .sort((a, b) => b.probability - a.probability);
+}
+
+function target(value: unknown): TargetSentiment {
+  const t = object(value);
+  return {
+    ...polarity(value),
+    ...span(value),
+    target: text(t.target),
+    mentioned: t.mentioned === true,
+    found: t.found === true,
+    opinions: list(t.opinions).map(span),
   };
 }
 
@@ -58,7 +91,9 @@ export function readEvent(value: unknown): SynapseEvent {
     acceptedAt: time(e.acceptedAt),
     attributes: Object.entries(object(e.attributes)).map<[string, string]>(([k, v]) => [k, text(v)]).sort(byKey),
     targets: list(e.targets).map(text),
+    targetSentiments: list(e.targetSentiments).map(target),
     sentiment: sentiment(e.sentiment),
+    emotions: emotions(e.emotions),
     language: text(e.language),
     languageSupported: e.languageSupported === true,
     traceId: text(e.traceId),
@@ -81,11 +116,11 @@ export function readScored(value: unknown): ScoredText {
     sentiment: sentiment(s.sentiment),
     language: text(s.language),
     languageSupported: s.languageSupported === true,
-    evidence: list(s.evidence).map<Evidence>((item) => {
-      const e = object(item);
-      return { startUtf16: number(e.startUtf16), endUtf16: number(e.endUtf16), weight: number(e.weight) };
-    }),
+    evidence: list(s.evidence).map<Evidence>((item) => ({ ...span(item), weight: number(object(item).weight) })),
     bias: number(s.bias),
+    emotions: emotions(s.emotions),
+    sentences: list(s.sentences).map<Sentence>((item) => ({ ...span(item), ...polarity(item) })),
+    targets: list(s.targets).map(target),
   };
 }
 

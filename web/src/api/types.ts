@@ -3,13 +3,44 @@
 
 export type Label = 'NEGATIVE' | 'NEUTRAL' | 'POSITIVE' | '';
 
-export interface Sentiment {
+/** A sentiment without what only a whole text has. */
+export interface Polarity {
   label: Label;
   score: number;
   probabilities: { negative: number; neutral: number; positive: number };
+}
+
+export interface Sentiment extends Polarity {
   confidence: number;
   modelVersion: string;
+  /** Speaks clearly well and clearly badly. */
+  mixed: boolean;
+  /** Probabilities of 1 to 5 stars; empty for an event that was scored without. */
+  stars: number[];
 }
+
+/** A part of a text, half open, in UTF-16 code units: the offsets of a JavaScript string. */
+export interface Span {
+  startUtf16: number;
+  endUtf16: number;
+}
+
+export interface Emotion {
+  name: string;
+  probability: number;
+}
+
+export interface TargetSentiment extends Span, Polarity {
+  target: string;
+  /** Whether it stands in the text; if not, the sentiment is that of all of it. */
+  mentioned: boolean;
+  /** Found in the text, not given by the sender. */
+  found: boolean;
+  /** The words that speak about it. */
+  opinions: Span[];
+}
+
+export interface Sentence extends Span, Polarity {}
 
 export interface SynapseEvent {
   id: string;
@@ -21,8 +52,13 @@ export interface SynapseEvent {
   occurredAt: number;
   acceptedAt: number;
   attributes: [string, string][];
+  /** The targets that the sender named. */
   targets: string[];
+  /** Their sentiments; empty for an event that was scored without. */
+  targetSentiments: TargetSentiment[];
   sentiment: Sentiment;
+  /** Those that the server counts as present, strongest first. */
+  emotions: Emotion[];
   language: string;
   languageSupported: boolean;
   traceId: string;
@@ -35,9 +71,7 @@ export interface EventPage {
   nextPageToken: string;
 }
 
-export interface Evidence {
-  startUtf16: number;
-  endUtf16: number;
+export interface Evidence extends Span {
   weight: number;
 }
 
@@ -47,6 +81,12 @@ export interface ScoredText {
   languageSupported: boolean;
   evidence: Evidence[];
   bias: number;
+  /** All of them, strongest first. */
+  emotions: Emotion[];
+  /** In the order of the text. */
+  sentences: Sentence[];
+  /** First those given, then those found. */
+  targets: TargetSentiment[];
 }
 
 export interface Hop {

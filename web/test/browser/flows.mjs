@@ -63,6 +63,54 @@ export const FLOWS = {
     await page.getByText(/syn_sk_/).first().waitFor();
   },
 
+  async 'an event shows its words, targets and emotions in the text'({ page, mock }) {
+    await signIn(page, mock, '#/default/pulse');
+    mock.emit('default', 'why-1', '🎉 The camera is superb. But the battery drains twice as fast, useless!');
+    await page.getByText('The camera is superb. But').click();
+    const event = page.locator('dialog');
+    await event.getByText('Before any word').waitFor();
+    const lit = async () => [await event.locator('mark.thing').allInnerTexts(), await event.locator('mark.opinion').allInnerTexts()].map((texts) => texts.join('|'));
+    assert.equal(await event.locator('.sentence').count(), 2, 'each sentence has its score');
+    assert.match(await event.locator('.sentence').last().innerText(), /Negative\s*−0\.\d\d/);
+    assert.deepEqual(await lit(), ['', '']);
+    const battery = event.getByRole('button', { name: 'battery' });
+    await battery.focus();
+    assert.deepEqual(await lit(), ['battery', 'But|drains|twice|fast|useless']);
+    await event.getByRole('button', { name: /superb/ }).focus();
+    assert.deepEqual(await lit(), ['superb', '']);
+    await battery.focus();
+    await page.keyboard.press('Enter');
+    assert.equal(await battery.getAttribute('aria-pressed'), 'true');
+    await event.getByText('Facts').click();
+    assert.equal((await lit())[0], 'battery', 'what was chosen stays');
+    await battery.click();
+    assert.deepEqual(await lit(), ['', '']);
+    await event.getByText('not in the text').waitFor();
+    await event.getByText('Mixed').waitFor();
+    await event.getByText('All 28').click();
+    await event.getByText('nervousness').waitFor();
+    await event.getByText('of 5 expected').waitFor();
+    const copied = await event.locator('.foreign').first().evaluate((box) => {
+      getSelection().selectAllChildren(box);
+      return String(getSelection());
+    });
+    assert.equal(copied, '🎉 The camera is superb. But the battery drains twice as fast, useless!', 'the scores are not of the text');
+  },
+
+  async 'a text is tried and stored nowhere'({ page, mock }) {
+    await signIn(page, mock, '#/empty/start');
+    await page.getByLabel('Text to score').fill('The camera is superb.');
+    await page.getByLabel('Targets').fill('camera, price');
+    await page.keyboard.press('Enter');
+    await page.getByText('Before any word').waitFor();
+    await page.getByRole('button', { name: 'camera' }).waitFor();
+    await page.getByText('not in the text').waitFor();
+    await page.getByLabel('Text to score').fill('Это ужасно');
+    await page.keyboard.press('Control+Enter');
+    await page.getByText('treat the score as a guess').waitFor();
+    assert.equal(mock.state.events.get('empty')?.length ?? 0, 0);
+  },
+
   async 'keys: places, rows, event, escape, filter, range, table'({ page, mock }) {
     await signIn(page, mock, '#/default/start');
     await page.getByText('Send it').waitFor();

@@ -33,6 +33,14 @@ export const SIGNED_IN = [
       await text(page, 'Before any word');
     },
   },
+  {
+    name: 'start-try', hash: '#/empty/start', fresh: true,
+    ready: async (page) => {
+      await page.getByRole('button', { name: 'Score', exact: true }).click();
+      await text(page, 'Before any word');
+      await page.getByRole('button', { name: 'battery' }).scrollIntoViewIfNeeded();
+    },
+  },
   { name: 'start-grpcurl', once: true, hash: '#/empty/start', keep: true, ready: (page) => page.getByRole('tab', { name: 'grpcurl' }).click() },
   { name: 'start-viewer', hash: '#/viewer/start', ready: (page) => text(page, 'Your role in this project') },
   { name: 'pulse', hash: '#/default', ready: chart, shift: true },
@@ -62,6 +70,17 @@ export const SIGNED_IN = [
   { name: 'pulse-broken', hash: '#/broken/pulse', expectStatus: [503], ready: (page) => text(page, 'the query service does not answer') },
   { name: 'project-unknown', hash: '#/not-mine/pulse', ready: (page) => text(page, 'You can not open this project') },
   { name: 'event', hash: '#/default/pulse?event=ev-000259', ready: (page) => text(page, 'Before any word') },
+  {
+    name: 'event-target', hash: '#/default/pulse?event=ev-000253',
+    ready: async (page) => {
+      await text(page, 'Before any word');
+      await page.getByRole('button', { name: 'battery' }).click();
+      await page.locator('mark.thing').waitFor();
+      await page.getByText('All 28').click();
+    },
+  },
+  { name: 'event-old', once: true, hash: '#/one/pulse?event=ev-000001', ready: (page) => text(page, 'Explained by') },
+  { name: 'event-language', once: true, hash: '#/hostile/pulse?event=ev-000037', ready: (page) => text(page, 'Before any word') },
   {
     name: 'event-raw', hash: '#/hostile/pulse?event=ev-000039',
     ready: async (page) => {

@@ -9,6 +9,7 @@ const TEXTS = [
   ['I was charged twice and nobody replies. This is a terrible experience.', 'ticket', 'en'],
   ['How do I change the billing address?', 'chat', 'en'],
   ['Die neue Version ist wirklich gut, endlich ein dunkles Design.', 'play-store', 'de'],
+  ['The camera is superb, but the battery drains twice as fast since the update. 🎉 Support was kind: thank you!', 'app-store', 'en'],
   ['El pedido llegó roto y la devolución es un desastre.', 'survey', 'es'],
   ['ok', 'chat', 'en'],
   ['The export still fails for files over 2 GB, but the rest of the update is excellent.', 'forum', 'en'],
@@ -33,7 +34,7 @@ export const HOSTILE = [
 ];
 
 const WORDS = {
-  love: 2.1, great: 1.8, excellent: 1.9, fast: 0.9, helpful: 1.2, polite: 0.7, gut: 1.4, best: 1.7, thank: 0.9, '🎉': 0.8, endlich: 0.4,
+  superb: 2.2, kind: 1.3, love: 2.1, great: 1.8, excellent: 1.9, fast: 0.9, helpful: 1.2, polite: 0.7, gut: 1.4, best: 1.7, thank: 0.9, '🎉': 0.8, endlich: 0.4,
   terrible: -2.3, crashes: -1.7, annoying: -1.5, useless: -1.9, fails: -1.4, lost: -0.9, roto: -1.6, desastre: -2, déçu: -1.7, hate: -2,
   worse: -0.8, drains: -0.9, nobody: -0.7, twice: -0.3, bad: -1.2, not: 0.9, but: 0.1, evil: -1.1, رائع: 2,
 };
@@ -41,45 +42,99 @@ const WORDS = {
 const SUPPORTED = new Set(['en', 'de', 'es', 'fr', 'ar']);
 const round = (x, n = 4) => Math.round(x * 10 ** n) / 10 ** n;
 
-/** Scores a text by its words; evidence in UTF-16 units and UTF-8 bytes. */
-export function score(text, language = 'en') {
-  const evidence = [];
-  let logit = 0;
+const EMOTIONS = [
+  'admiration', 'amusement', 'anger', 'annoyance', 'approval', 'caring', 'confusion', 'curiosity', 'desire', 'disappointment', 'disapproval',
+  'disgust', 'embarrassment', 'excitement', 'fear', 'gratitude', 'grief', 'joy', 'love', 'nervousness', 'optimism', 'pride', 'realization',
+  'relief', 'remorse', 'sadness', 'surprise', 'neutral',
+];
+const FEELINGS = {
+  love: 'love', great: 'admiration', excellent: 'admiration', superb: 'admiration', kind: 'gratitude', thank: 'gratitude', '🎉': 'joy',
+  terrible: 'anger', annoying: 'annoyance', drains: 'annoyance', déçu: 'disappointment', desastre: 'disappointment', lost: 'sadness', hate: 'anger',
+};
+const THINGS = /\b(?:battery|camera|search|app|export|update|support|delivery|service|versión|qualité)\b/giu;
+
+const spanOf = (text, start, end) => ({
+  startByte: Buffer.byteLength(text.slice(0, start)), endByte: Buffer.byteLength(text.slice(0, end)), startUtf16: start, endUtf16: end,
+});
+
+/** The words of a text that count, with what they add to the logit. */
+function weigh(text) {
+  const found = [];
   for (const match of text.matchAll(/[\p{L}\p{M}]+|🎉/gu)) {
     const weight = WORDS[match[0].toLowerCase()];
-    if (weight === undefined) continue;
-    logit += weight;
-    const end = match.index + match[0].length;
-    evidence.push({
-      startByte: Buffer.byteLength(text.slice(0, match.index)), endByte: Buffer.byteLength(text.slice(0, end)),
-      startUtf16: match.index, endUtf16: end, weight,
-    });
-    if (evidence.length >= 2000) break;
+    if (weight !== undefined) found.push({ ...spanOf(text, match.index, match.index + match[0].length), weight });
+    if (found.length >= 2000) break;
   }
+  return found;
+}
+
+function polarity(evidence) {
+  const logit = evidence.reduce((sum, e) => sum + e.weight, 0);
   const neutralWeight = 1.6 / (1 + Math.abs(logit));
   const p = 1 / (1 + Math.exp(-logit));
   const neutral = round(neutralWeight / (1 + neutralWeight));
   const positive = round((1 - neutral) * p);
   const negative = round(1 - neutral - positive);
   const label = neutral >= positive && neutral >= negative ? 'NEUTRAL' : positive > negative ? 'POSITIVE' : 'NEGATIVE';
+  return { label, score: round(positive - negative), probabilities: { negative, neutral, positive } };
+}
+
+/** Scores a text by its words, with everything that the API tells of a text. */
+export function explain(text, language = 'en', given = []) {
+  const evidence = weigh(text);
+  const whole = polarity(evidence);
+  const { negative, neutral, positive } = whole.probabilities;
+  const curve = [1, 2, 3, 4, 5].map((n) => Math.exp(-((n - 3 - 2 * whole.score) ** 2) / 1.5));
+  const sum = curve.reduce((a, b) => a + b, 0);
+  const mixed = evidence.some((e) => e.weight > 1) && evidence.some((e) => e.weight <= -0.9);
+  const within = (from, to) => evidence.filter((e) => e.startUtf16 >= from && e.endUtf16 <= to);
+  const sentences = [...text.matchAll(/\S[^.!?\n]*(?:[.!?]+|(?=\n)|$)/gu)].map((m) => ({
+    ...spanOf(text, m.index, m.index + m[0].length), ...polarity(within(m.index, m.index + m[0].length)),
+  }));
+  const target = (name, start, found) => {
+    if (start < 0) return { target: name, ...whole, mentioned: false, opinions: [] };
+    const span = spanOf(text, start, start + name.length);
+    const sentence = sentences.find((s) => s.endUtf16 > start) ?? { startUtf16: 0, endUtf16: text.length };
+    const comma = text.slice(sentence.startUtf16, sentence.endUtf16).search(/, but/) + sentence.startUtf16;
+    const [from, to] = comma < sentence.startUtf16 ? [sentence.startUtf16, sentence.endUtf16] : start < comma ? [sentence.startUtf16, comma] : [comma, sentence.endUtf16];
+    const said = within(from, to);
+    return { target: name, ...polarity(said), mentioned: true, ...span, found, opinions: said.map(({ weight: _, ...e }) => e) };
+  };
+  const lower = text.toLowerCase();
+  const named = given.map((name) => target(name, lower.indexOf(name.toLowerCase()), false));
+  const others = [...text.matchAll(THINGS)].filter((m) => !named.some((t) => t.mentioned && t.startUtf16 === m.index)).slice(0, 16);
+  const words = new Set(evidence.map((e) => FEELINGS[text.slice(e.startUtf16, e.endUtf16).toLowerCase()]));
+  const emotions = Object.fromEntries(EMOTIONS.map((name, i) => [name, words.has(name) ? round(0.93 - i * 0.013) : round(0.2 / (2 + ((i * 7) % 11)))]));
+  if (whole.label === 'NEUTRAL') emotions.neutral = 0.81;
   return {
     sentiment: {
-      label, score: round(positive - negative), probabilities: { negative, neutral, positive },
-      confidence: Math.max(negative, neutral, positive), modelVersion: 'synapse-wide-1',
+      ...whole, confidence: Math.max(negative, neutral, positive), modelVersion: 'synapse-wide-1',
+      stars: curve.map((x) => round(x / sum)), mixed,
     },
-    language, ...(SUPPORTED.has(language) ? { languageSupported: true } : {}), evidence, bias: 0.04,
+    language, languageSupported: SUPPORTED.has(language), evidence, bias: 0.04, emotions, sentences,
+    targets: [...named, ...others.map((m) => target(m[0], m.index, true))],
   };
 }
 
 /** An event in the shape of the API, with fields left out at their zero value as protojson does. */
 export function makeEvent(project, id, text, source, language, at) {
-  const { sentiment, languageSupported } = score(text, language);
+  const targets = /battery/.test(text) ? ['battery', 'price'] : [];
+  const { sentiment, languageSupported, emotions, targets: scored } = explain(text, language, targets);
   const event = { name: `projects/${project}/events/${id}`, id, text, source, occurredAt: iso(at), acceptedAt: iso(at + 3), sentiment, language };
   if (languageSupported) event.languageSupported = true;
+  const present = Object.entries(emotions).filter(([, p]) => p >= 0.5);
+  if (present.length) event.emotions = Object.fromEntries(present);
+  if (targets.length) Object.assign(event, { targets, targetSentiments: scored.slice(0, targets.length).map((t) => ({ ...t, opinions: [] })) });
   if (id.length % 3 !== 0) event.userId = `user-${id.length * 7}`;
   if (id.charCodeAt(id.length - 1) % 2) event.attributes = { plan: 'team', version: '4.12.0', device: 'phone' };
   event.traceId = `${Buffer.from(id).toString('hex')}${'0af7651916cd43dd8448eb211c80319c'}`.slice(-32);
   return event;
+}
+
+/** The event as a release wrote it that knew a score only. */
+function older({ emotions: _emotions, targetSentiments: _targets, ...event }) {
+  const { stars: _stars, mixed: _mixed, ...sentiment } = event.sentiment;
+  return { ...event, sentiment: { ...sentiment, modelVersion: 'synapse-wide-0' } };
 }
 
 const iso = (ms) => new Date(ms).toISOString();
@@ -91,6 +146,7 @@ export function history(project, now, size) {
     const [text, source, language] = texts[i % texts.length];
     const at = now - 2000 - i * i * 900 - i * 7000;
     const event = makeEvent(project, `ev-${String(size - i).padStart(6, '0')}`, text, source, language, at);
+    if (project === 'one') return older(event);
     if (project === 'hostile' && i < HOSTILE.length) event.attributes = { '<b>key</b>': '"><script>window.pwned=6</script>', '\u202Ertl': 'x'.repeat(900) };
     return event;
   });

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
-import { history, makeEvent, nextText, score, timeSeries, trail } from './data.mjs';
+import { explain, history, makeEvent, nextText, timeSeries, trail } from './data.mjs';
 
 export const CSP = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 const DIST = new URL('../../../services/gateway/assets/dist/', import.meta.url).pathname;
@@ -158,9 +158,8 @@ async function api(state, request, response, url) {
     });
   }
   if (route === 'POST /v1/texts:score') {
-    const { text } = await body(request);
-    const known = [...state.events.values()].flat().find((e) => e.text === text);
-    return send(response, 200, score(text, known?.language));
+    const { text, targets } = await body(request);
+    return send(response, 200, explain(text, /[\u0400-\u04ff]/.test(text) ? 'ru' : 'en', targets));
   }
   const match = /^\/v1\/projects\/([^/]+)\/(.+)$/.exec(url.pathname);
   if (!match) return problem(response, 404, 'NOT_FOUND', 'no such route');
@@ -194,9 +193,10 @@ async function project(state, request, response, url, id, rest) {
     return send(response, 200, timeSeries(id, url.searchParams, Date.now()));
   }
   if (rest === 'events') return list(state, response, url, id);
-  const one = /^events\/([^/]+)(\/trail)?$/.exec(rest);
+  const one = /^events\/([^/:]+)(\/trail|:explain)?$/.exec(rest);
   const event = one && eventsOf(state, id).find((e) => e.id === one[1]);
   if (!event) return problem(response, 404, 'NOT_FOUND', 'no such event in this project', { title: 'Not found' });
+  if (one[2] === ':explain') return send(response, 200, { name: event.name, ...explain(event.text, event.language, event.targets) });
   return send(response, 200, one[2] ? trail(id, event.id, event) : event);
 }
 

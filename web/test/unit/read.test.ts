@@ -8,7 +8,8 @@ describe('answers', () => {
   it.each(NOTHING.map((value) => [JSON.stringify(value), value]))('of the shape %s do no harm', (_name, value) => {
     expect(readEvent(value).text).toBe('');
     expect(readPage(value).events.every((e) => e.sentiment.score === 0)).toBe(true);
-    expect(readScored(value).evidence).toEqual([]);
+    expect(readScored(value)).toMatchObject({ evidence: [], emotions: [], sentences: [], targets: [] });
+    expect(readEvent(value)).toMatchObject({ emotions: [], targetSentiments: [], sentiment: { stars: [], mixed: false } });
     expect(readTrail(value).hops).toEqual([]);
     expect(readTimeSeries(value).points).toEqual([]);
     expect(readSession(value).projects).toEqual([]);
@@ -22,6 +23,33 @@ describe('answers', () => {
   it('keep events whole', () => {
     const event = readEvent({ name: 'projects/p/events/e1', text: 'x', attributes: { b: '2', a: '1' }, languageSupported: true, sentiment: { label: 'MIXED', score: 0.5 } });
     expect(event).toMatchObject({ id: 'e1', attributes: [['a', '1'], ['b', '2']], languageSupported: true, sentiment: { label: '', score: 0.5 } });
+  });
+  it('tell of an event what was stored with it', () => {
+    const event = readEvent({
+      sentiment: { label: 'NEGATIVE', stars: [0.21, 0.24, 0.31, 0.16, 0.08], mixed: true },
+      emotions: { disappointment: 0.55, admiration: 0.72 },
+      targets: ['battery', 'price'],
+      targetSentiments: [{ target: 'battery', label: 'POSITIVE', score: 0.9, mentioned: true, startUtf16: 4, endUtf16: 11 }, { target: 'price' }],
+    });
+    expect(event.sentiment).toMatchObject({ mixed: true, stars: [0.21, 0.24, 0.31, 0.16, 0.08] });
+    expect(event.emotions.map((e) => e.name)).toEqual(['admiration', 'disappointment']);
+    expect(event.targets).toEqual(['battery', 'price']);
+    expect(event.targetSentiments).toMatchObject([
+      { target: 'battery', label: 'POSITIVE', mentioned: true, found: false, startUtf16: 4, endUtf16: 11, opinions: [] },
+      { target: 'price', label: '', mentioned: false, startUtf16: 0, endUtf16: 0 },
+    ]);
+  });
+  it.each([[[]], [[1, 2]], [[0, 0, 0, 0, 0]], ['x'], [undefined]])('with stars %j have none', (stars) => {
+    expect(readEvent({ sentiment: { stars } }).sentiment.stars).toEqual([]);
+  });
+  it('explain with sentences and targets', () => {
+    const scored = readScored({
+      sentences: [{ endUtf16: 49, label: 'NEGATIVE', score: -0.04, probabilities: { negative: 0.4 } }, null],
+      targets: [{ target: 'camera', found: true, mentioned: true, opinions: [{ startUtf16: 43, endUtf16: 48 }, 7] }],
+    });
+    expect(scored.sentences[0]).toMatchObject({ startUtf16: 0, endUtf16: 49, label: 'NEGATIVE', score: -0.04 });
+    expect(scored.sentences[1]).toMatchObject({ startUtf16: 0, endUtf16: 0, label: '' });
+    expect(scored.targets[0]).toMatchObject({ found: true, opinions: [{ startUtf16: 43, endUtf16: 48 }, { startUtf16: 0, endUtf16: 0 }] });
   });
   it('escape names that turn the line', () => {
     expect(readSession({ projects: [{ projectId: 'p', displayName: 'a\u202eb' }] }).projects[0]?.displayName).toBe('a\\u202eb');
