@@ -15,6 +15,7 @@ func TestSuite(t *testing.T) {
 			c := harness.Start(t, shape, harness.WithEnv(
 				"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://"+col.addr, "OTEL_EXPORTER_OTLP_TRACES_INSECURE=true", "OTEL_BSP_SCHEDULE_DELAY=100"))
 			t.Run("REST", func(t *testing.T) { testREST(t, c) })
+			t.Run("explanation", func(t *testing.T) { testExplanation(t, c) })
 			t.Run("BadInput", func(t *testing.T) { testBadInput(t, c) })
 			t.Run("GRPC", func(t *testing.T) { testGRPC(t, c) })
 			t.Run("Grpcurl", func(t *testing.T) { testGrpcurl(t, c) })

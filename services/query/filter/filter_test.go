@@ -11,7 +11,7 @@ import (
 
 func example() *Values {
 	return &Values{
-		ID: "e-1", Text: "The Delivery was late, déjà vu", Source: "app-store", UserID: "u1", Language: "en", ModelVersion: "synapse-wide-1",
+		ID: "e-1", Text: "The Delivery was late, déjà vu", Source: "app-store", UserID: "u1", Language: "en", ModelVersion: "synapse-2",
 		Label: 1, ScoreE4: -5000, OccurredUS: 1_795_000_000_000_000, AcceptedUS: 1_795_000_000_000_123,
 		Attributes: map[string]string{"plan": "pro", "a.b": "x", "empty": ""}, Mixed: true, Emotions: []Emotion{{"joy", 5000}, {"love", 9000}},
 	}
@@ -44,7 +44,7 @@ func TestMatch(t *testing.T) {
 		`score >= -0.49999`:                false,
 		`score < 1`:                        true,
 		`score < 99999999999999`:           true,
-		`model_version = "synapse-wide-1"`: true,
+		`model_version = "synapse-2"`: true,
 		`text : "LATE"`:                    true,
 		`text:late`:                        true,
 		`text:"DÉJÀ"`:                      false, // only ASCII folds

@@ -108,7 +108,7 @@ export function explain(text, language = 'en', given = []) {
   if (whole.label === 'NEUTRAL') emotions.neutral = 0.81;
   return {
     sentiment: {
-      ...whole, confidence: Math.max(negative, neutral, positive), modelVersion: 'synapse-wide-1',
+      ...whole, confidence: Math.max(negative, neutral, positive), modelVersion: 'synapse-2',
       stars: curve.map((x) => round(x / sum)), mixed,
     },
     language, languageSupported: SUPPORTED.has(language), evidence, bias: 0.04, emotions, sentences,
@@ -159,7 +159,7 @@ export function nextText(n) {
 const SHARES = {
   source: { 'app-store': 0.3, ticket: 0.22, survey: 0.16, 'play-store': 0.12, tweet: 0.09, chat: 0.05, forum: 0.03, '': 0.02, email: 0.01 },
   language: { en: 0.62, de: 0.14, es: 0.11, fr: 0.08, und: 0.05 },
-  model_version: { 'synapse-wide-1': 1 },
+  model_version: { 'synapse-2': 1 },
 };
 const MOOD = { 'app-store': -0.12, ticket: -0.3, survey: 0.2, 'play-store': 0.1, tweet: 0.25, en: 0.02, de: 0.15, es: -0.2, fr: -0.1 };
 
@@ -256,10 +256,10 @@ export function trail(project, id, event) {
     hops: [
       hop('ACCEPTED', 0, '', 'POST events:ingest, 1 event'),
       hop('QUEUED', 2, '0.001834s', 'EVENTS 48211'),
-      hop('SCORED', 6, '0.004120s', 'synapse-wide-1, 38 µs'),
+      hop('SCORED', 6, '0.004120s', 'synapse-2, 38 µs'),
       hop('STORED', 17, '0.010911s', 'SCORED 48190'),
       hop('COUNTED', 17, '0.000214s', `bucket ${event.occurredAt.slice(0, 16)}`),
     ],
-    modelVersion: 'synapse-wide-1', traceId: event.traceId,
+    modelVersion: 'synapse-2', traceId: event.traceId,
   };
 }

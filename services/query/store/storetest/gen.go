@@ -35,7 +35,7 @@ func NewTraffic(seed uint64) *Traffic {
 	return &Traffic{
 		Projects:  []string{"alpha", "beta", "gamma", "delta", "epsilon"},
 		Sources:   []string{"app-store", "ticket", "tweet", "review"},
-		Languages: []string{"en", "de"}, Models: []string{"synapse-wide-1"},
+		Languages: []string{"en", "de"}, Models: []string{"synapse-2"},
 		StartUS: 1_795_000_000_000_000, StepUS: 3600, Text: 140,
 		rnd: rand.New(rand.NewPCG(seed, 1)),
 	}

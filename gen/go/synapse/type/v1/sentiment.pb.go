@@ -90,7 +90,7 @@ type Sentiment struct {
 	Probabilities *Probabilities `protobuf:"bytes,3,opt,name=probabilities,proto3" json:"probabilities,omitempty"`
 	// The probability of `label`, in [0, 1].
 	Confidence float64 `protobuf:"fixed64,4,opt,name=confidence,proto3" json:"confidence,omitempty"`
-	// The model that scored, for example "synapse-wide-1".
+	// The model that scored, for example "synapse-2".
 	ModelVersion string `protobuf:"bytes,5,opt,name=model_version,json=modelVersion,proto3" json:"model_version,omitempty"`
 	// The probability of 1, 2, 3, 4 and 5 stars, as a reviewer would give them,
 	// each in [0, 1]; their sum is 1. Empty for an event that was scored by a
