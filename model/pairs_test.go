@@ -20,7 +20,7 @@ var minimalPairs string
 
 const (
 	// pairsBar is the share of the pairs that must hold.
-	pairsBar = 0.82
+	pairsBar = 0.95
 	// neutralBand is how far from zero the score of a neutral text may be, in
 	// either direction, when its label is another.
 	neutralBand = 0.35

@@ -30,14 +30,15 @@ func datasets(t *testing.T) string {
 // calibrated is the largest calibration error of a document's probabilities, on
 // sets that are large enough to tell.
 const (
-	calibrated     = 0.08
+	calibrated     = 0.05
 	calibratedFrom = 800
 )
 
-// noise is what chance makes of a figure on a few hundred rows.
+// noise is what a figure may fall short by on a few hundred rows, where its
+// standard error is two points and more.
 func noise(rows int) float64 {
 	if rows < calibratedFrom {
-		return 0.02
+		return 0.015
 	}
 	return 0
 }
@@ -62,7 +63,11 @@ func TestBeatsBaselines(t *testing.T) {
 					t.Logf("%s: %.3f, source named: %v", what, f.Value, hint)
 					if f.Metric == dataset.Calibration {
 						if f.Rows >= calibratedFrom && (f.Kind == dataset.Binary || f.Kind == dataset.ThreeClass) {
-							require.LessOrEqual(t, f.Value, calibrated, what)
+							bar := calibrated
+							if !hint {
+								bar += 0.005
+							}
+							require.LessOrEqual(t, f.Value, bar, what)
 						}
 						continue
 					}
@@ -72,7 +77,7 @@ func TestBeatsBaselines(t *testing.T) {
 						case !ok, strings.HasPrefix(columns[c].Name, "linear"):
 							// The wide half alone is there to compare with.
 						case columns[c].Name == "vader":
-							require.Greater(t, f.Value, other.Value, "%s of %s", what, columns[c].Name)
+							require.Greater(t, f.Value+noise(f.Rows), other.Value, "%s of %s", what, columns[c].Name)
 						case f.Group == "" || f.Group == dataset.Mean:
 							// A single language has a few hundred texts: noise.
 							require.GreaterOrEqual(t, f.Value+noise(f.Rows), other.Value, "%s of %s", what, columns[c].Name)

@@ -13,7 +13,7 @@ import (
 func modelsCommand(g *globals) *cobra.Command {
 	show := &cobra.Command{
 		Use:   "show [VERSION]",
-		Short: "Show a built-in model: languages and figures on validation sets",
+		Short: "Show a built-in model: languages, training sets and figures on validation sets",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			version := model.Models()[0]
@@ -72,7 +72,8 @@ func cardOf(version string) (model.Card, bool) {
 }
 
 func printCard(w io.Writer, card *model.Card) error {
-	fmt.Fprintf(w, "%s, %s bytes, languages %s\n", card.Version, thin(float64(card.Bytes)), strings.Join(card.Languages, " "))
+	fmt.Fprintf(w, "%s, %s bytes, SHA-256 %s\n", card.Version, thin(float64(card.Bytes)), card.SHA256)
+	fmt.Fprintf(w, "  languages   %s\n  trained on  %s\n", strings.Join(card.Languages, " "), strings.Join(card.Trained, ", "))
 	for i := range card.Tables {
 		fmt.Fprintln(w)
 		if err := card.Tables[i].Write(w); err != nil {

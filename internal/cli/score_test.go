@@ -153,7 +153,7 @@ func TestScoreBadLines(t *testing.T) {
 		`{"text":"` + strings.Repeat("a", 65_536) + `"}`,
 		`{"text":"` + strings.Repeat(`\u00e9`, 32_768) + `"}`, // escaped six times as long
 		` { "text" : "a" , "targets" : [ "b" , "c" ] , "more" : { "x" : [ 1 ] } } ` + "\r",
-		`{"Text":"a"}`, `{"text":"a","text":"b"}`, `{"text":"a","language":"zh-Hans-CN"}`,
+		`{"Text":"a"}`, "\ufeff" + `{"text":"a"}`, `{"text":"a","text":"b"}`, `{"text":"a","language":"zh-Hans-CN"}`,
 	} {
 		out, errOut, code := command(t, line, "score", "-", "--output", "jsonl")
 		require.Zero(t, code, errOut)
@@ -314,6 +314,68 @@ func FuzzScoreInput(f *testing.F) {
 			rules, err := scoreRules()
 			require.NoError(t, err)
 			require.NoError(t, rules.Validate(&scoringv1.ScoreTextRequest{Text: in.text, Source: in.source, Language: in.language, Targets: in.targets}))
+		}
+	})
+}
+
+// FuzzScoreLines: whatever the lines and however they come, each is scored or
+// refused under its own number, in order.
+func FuzzScoreLines(f *testing.F) {
+	f.Add([]byte("tnetbn"), uint16(7))
+	f.Add([]byte("tLntLLnnt"), uint16(60_000))
+	f.Add([]byte("LXLXtXe"), uint16(40_000))
+	f.Add([]byte("XrtX"), uint16(65_535))
+	f.Fuzz(func(t *testing.T, kinds []byte, piece uint16) {
+		var text strings.Builder
+		var ids []any
+		var refused []string
+		for i, kind := range kinds[:min(len(kinds), 16)] {
+			if i > 0 {
+				text.WriteByte('\n')
+			}
+			good := func(more int) {
+				fmt.Fprintf(&text, `{"id":"%d","text":"a"%s}`, i+1, strings.Repeat(" ", more))
+				ids = append(ids, fmt.Sprint(i+1))
+			}
+			bad := func(line string) {
+				text.WriteString(line)
+				refused = append(refused, fmt.Sprintf("line %d: ", i+1))
+			}
+			switch kind {
+			case 'n', 'r': // nothing
+				text.WriteString(map[byte]string{'r': " \r"}[kind])
+			case 't':
+				good(0)
+			case 'L': // as long as can be
+				at := text.Len()
+				good(0)
+				text.WriteString(strings.Repeat(" ", maxLine-(text.Len()-at)))
+			case 'X': // and longer
+				bad(strings.Repeat("x", maxLine+1+i%4*blockBytes/2))
+			case 'e':
+				good(int(piece))
+			default:
+				bad(fmt.Sprintf("%q", kind))
+			}
+		}
+		out, faults, err := scoreAll(t, &pieces{text.String(), max(int(piece), 100)}, "jsonl", 1+int(piece)%3)
+		if len(refused) > 0 {
+			require.ErrorContains(t, err, fmt.Sprintf("%d of %d lines", len(refused), len(refused)+len(ids)))
+		} else {
+			require.NoError(t, err)
+		}
+		var got []any
+		for _, m := range objects(t, out) {
+			got = append(got, m["id"])
+		}
+		require.Equal(t, ids, got)
+		told := strings.Split(strings.TrimSuffix(faults, "\n"), "\n")
+		if faults == "" {
+			told = nil
+		}
+		require.Len(t, told, len(refused))
+		for i, want := range refused {
+			require.True(t, strings.HasPrefix(told[i], want), "%s is not %s", told[i], want)
 		}
 	})
 }

@@ -173,6 +173,9 @@ func (s *lineScorer) score(b *block) {
 	for number := b.first; rest != ""; number++ {
 		var line string
 		line, rest, _ = strings.Cut(rest, "\n")
+		if number == 1 {
+			line = strings.TrimPrefix(line, "\ufeff") // as some editors begin a file
+		}
 		if strings.TrimSpace(line) == "" {
 			continue
 		}

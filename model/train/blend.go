@@ -51,7 +51,10 @@ func listen(s *model.Scorer, texts []item) []example {
 	for i := range texts {
 		it := &texts[i]
 		e := example{it: it, source: modelfile.Sources, weight: float64(it.weight)}
-		if it.source == int8(model.Tweet) && !it.binary || it.source == int8(model.Comment) {
+		switch {
+		case it.source == int8(model.Tweet) && it.binary:
+			e.weight = 0 // labels by emoticons or of feelings say little about how sure one can be
+		case it.source == int8(model.Tweet), it.source == int8(model.Comment):
 			e.weight = 1 // the classes in their natural shares
 		}
 		e.parts = s.Parts(model.Input{Text: it.text})
@@ -373,6 +376,9 @@ func calibrateLinear(l *learner, out *modelfile.Linear, rows []item) {
 			loss := 0.0
 			for _, p := range points {
 				_, _, one := gradient(p.d/t, p.n/t, p.e)
+				if p.e.source == int8(model.Review) {
+					one *= 2 // there are half as many of them as of tweets
+				}
 				loss += one
 			}
 			if loss < best {

@@ -67,12 +67,12 @@ var tags = map[string]string{
 // out the classes of tweeteval (15, 45 and 40 of 100) and goemotions in part.
 var (
 	tweetWeight   = [3]float32{1.8, 0.8, 0.95}
-	commentWeight = [3]float32{1.25, 1, 0.85}
+	commentWeight = [3]float32{1.5, 1.2, 1}
 )
 
 const (
-	composedRows   = 4 * compose.DefaultRows
-	composedWeight = 1
+	composedRows   = 12 * compose.DefaultRows
+	composedWeight = 0.65
 	emotionRepeats = 3 // the smallest set, and the only one of its kind
 )
 
@@ -89,6 +89,8 @@ func load(dir string, n int) (*corpus, error) {
 		}
 	}
 	l.emoji()
+	l.irony()
+	l.degrees()
 	l.composed()
 	return l.c, nil
 }
@@ -161,12 +163,12 @@ func (l *loader) reviews() error {
 // How sure a reader is of a phrase, as it stands and with emphasis: shouted,
 // drawn out, or with marks behind it. By distance from neutral.
 var (
-	calm     = [3][3]float32{1: {0.05, 0.25, 0.70}, 2: {0.03, 0.12, 0.85}}
-	emphatic = [3][3]float32{1: {0.02, 0.10, 0.88}, 2: {0.01, 0.03, 0.96}}
+	calm     = [3][3]float32{1: {0.06, 0.28, 0.66}, 2: {0.04, 0.16, 0.80}}
+	emphatic = [3][3]float32{1: {0.02, 0.10, 0.88}, 2: {0.005, 0.01, 0.985}}
 )
 
 const (
-	emphasisWords  = 6
+	emphasisWords  = 7
 	emphasisWeight = 0.4
 )
 
@@ -379,9 +381,15 @@ func (l *loader) english(text string) {
 // The sets have few texts of emoji alone, and feelings in emoji need no sample to
 // be known: these are read as written here.
 const (
-	gladEmoji  = "😀 😃 😄 😁 😆 😊 🙂 😍 🥰 😘 🤩 😎 🥳 😇 🤗 😋 👍 👏 🙌 🙏 💪 👌 💯 🔥 🎉 🎊 ✨ ⭐ 🌟 🏆 ❤ 🧡 💛 💚 💙 💜 💕 💖 💗 💓 💞 💝 ♥ ☺ 😻 🌹 ✅ 😌 :) :d <3 ;)"
-	sadEmoji   = "😞 😔 😟 😕 🙁 ☹ 😣 😖 😫 😩 😢 😭 😤 😠 😡 🤬 😨 😰 😱 😒 🙄 👎 💔 🤮 🤢 😷 🤕 🤒 😾 🖕 💩 😿 🥺 😴 🤦 :( :'( </3 :/ -_-"
+	gladEmoji  = "😀 😃 😄 😁 😆 😊 🙂 😍 🥰 😘 🤩 😎 🥳 😇 🤗 😋 👍 👏 🥇 📈 🙌 🙏 💪 👌 💯 🔥 🎉 🎊 ✨ ⭐ 🌟 🏆 ❤ 🧡 💛 💚 💙 💜 💕 💖 💗 💓 💞 💝 ♥ ☺ 😻 🌹 ✅ 😌 :) (: :d <3 ;) ^_^"
+	sadEmoji   = "😞 😓 😑 📉 😔 😟 😕 🙁 ☹ 😣 😖 😫 😩 😢 😭 😤 😠 😡 🤬 😨 😰 😱 😒 🙄 👎 💔 🤮 🤢 😷 🤕 🤒 😾 🖕 💩 😿 🥺 😴 🤦 :( ): :'( </3 :/ -_- >:("
 	plainEmoji = "😐 😶 🤔 📷 📸 📅 📍 🚗 ✈ 🏠 📱 💻 ⏰ 📈 🗓 👀 ➡ ▶ ℹ 🔗"
+)
+
+// Praise before a face that takes it back is meant the other way.
+var (
+	takenBack = strings.Fields("🙄 😒 😑 🤦 👎 😤")
+	praise    = []string{"nice one", "Just perfect.", "love that", "Fantastic.", "Brilliant", "well done", "thanks a lot", "How lovely", "good job", "super.", "what a surprise"}
 )
 
 // emojiRepeats makes the steps of these few rows reach far enough.
@@ -406,6 +414,56 @@ func (l *loader) emoji() {
 	}
 }
 
+func (l *loader) irony() {
+	for _, e := range takenBack {
+		for _, p := range praise {
+			it := plain
+			it.text, it.class, it.made = p+" "+e, dataset.Negative, true
+			for range 4 {
+				l.add(it)
+			}
+			it.text, it.class = p+" "+strings.Fields(gladEmoji)[int(hash(p+e)%20)], dataset.Positive
+			l.add(it)
+		}
+	}
+}
+
+// The degrees: how sure a reader is of a word that is weighed up, or down.
+var (
+	praiseWords = strings.Fields("good nice helpful comfortable friendly tasty useful fast clean interesting pleased happy satisfied fun reliable quiet fresh easy")
+	blameWords  = strings.Fields("bad slow rude dirty boring noisy expensive disappointed annoyed unhappy tired late uncomfortable confusing ugly sad worried bland")
+	strong      = []string{"very %", "really %", "extremely %", "so %", "incredibly %", "deeply %", "absolutely, totally %", "by far the most % of all", "% beyond words", "truly %"}
+	mild        = []string{"fairly %", "a little %", "slightly %", "kind of %", "somewhat %", "just about %", "okay, I guess: %", "more or less %", "reasonably %", "a bit %"}
+	degreeFrame = []string{"The soup was %.", "I am %", "it's %", "my room is %.", "The staff were %", "This one is %.", "We were %.", "the trip was % today", "She seems %."}
+)
+
+var (
+	strongly = [3]float32{0.01, 0.04, 0.95}
+	mildly   = [3]float32{0.08, 0.32, 0.60}
+)
+
+func (l *loader) degrees() {
+	add := func(words, forms []string, p [3]float32) {
+		for _, w := range words {
+			for _, form := range forms {
+				h := hash(w + form)
+				for k := range 3 {
+					it := plain
+					frame := degreeFrame[(int(h%97)+4*k)%len(degreeFrame)]
+					it.text = strings.ReplaceAll(frame, "%", strings.ReplaceAll(form, "%", w))
+					it.soft, it.made = &p, true
+					l.add(it)
+				}
+			}
+		}
+	}
+	flip := func(p [3]float32) [3]float32 { return [3]float32{p[2], p[1], p[0]} }
+	add(praiseWords, strong, strongly)
+	add(praiseWords, mild, mildly)
+	add(blameWords, strong, flip(strongly))
+	add(blameWords, mild, flip(mildly))
+}
+
 func (l *loader) composed() {
 	for i, r := range compose.Rows(1, composedRows) {
 		if i%l.reduce != 0 {
@@ -421,6 +479,19 @@ func (l *loader) composed() {
 			it.mixed = 1
 		}
 		l.add(it)
+		switch {
+		case r.Mixed || i%5 != 0:
+		case it.class == dataset.Neutral: // a face decides what a plain text is meant to say
+			h := hash(r.Text)
+			faces, class := strings.Fields(gladEmoji), int8(dataset.Positive)
+			if h%2 == 0 {
+				faces, class = strings.Fields(sadEmoji), dataset.Negative
+			}
+			it.text, it.class = r.Text+" "+faces[h/2%uint32(len(faces))], class
+			l.add(it)
+		default:
+			l.emphasis(r.Text, 2*it.class)
+		}
 	}
 }
 

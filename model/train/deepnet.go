@@ -507,7 +507,7 @@ func (n *trainNet) loss(items []*item, batch int, dlogits []float32) float64 {
 		}
 		if it.hasAll {
 			for k := range 28 {
-				binaryLoss(l, d, outAll+k, it.many>>k&1 == 1, 0.3*scale)
+				binaryLoss(l, d, outAll+k, it.many>>k&1 == 1, 0.45*scale)
 			}
 		}
 		if it.mixed != noLabel {

@@ -142,34 +142,3 @@ func (n *trainNet) fit(items []item, say func(string, ...any)) {
 		say("network %d: epoch %d of %d, loss %.4f", cfg.seed, epoch+1, cfg.epochs, loss/float64(len(order)))
 	}
 }
-
-// logitsOf are the mean logits of a text's windows.
-func (n *trainNet) logitsOf(texts [][]unit, sources []int8) [][outputs]float32 {
-	out := make([][outputs]float32, len(texts))
-	const group = 256
-	for at := 0; at < len(texts); at += group {
-		end := min(at+group, len(texts))
-		var ws [][]unit
-		var ss []int8
-		var owner []int
-		var share []float32
-		for i := at; i < end; i++ {
-			u := texts[i]
-			for from := 0; from < len(u); from += windowTokens {
-				to := min(from+windowTokens, len(u))
-				ws, ss, owner = append(ws, u[from:to]), append(ss, sources[i]), append(owner, i)
-				share = append(share, float32(to-from)/float32(len(u)))
-			}
-		}
-		for from := 0; from < len(ws); from += group {
-			to := min(from+group, len(ws))
-			n.forward(ws[from:to], ss[from:to], false)
-			for k := from; k < to; k++ {
-				for j := range out[owner[k]] {
-					out[owner[k]][j] += share[k] * n.logits[(k-from)*outputs+j]
-				}
-			}
-		}
-	}
-	return out
-}

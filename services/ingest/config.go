@@ -18,8 +18,9 @@ const (
 	// maxBatchBytes leaves room for the scores in the message that scoring makes
 	// of it (queue.MaxMessageBytes is 4 MiB).
 	maxBatchBytes = 2 << 20
-	// maxBatchEvents does the same for many small events.
-	maxBatchEvents = 5000
+	// maxBatchEvents does the same for many small events, of which each may get
+	// some 830 bytes: all emotions and the scores of 16 targets.
+	maxBatchEvents = 2000
 )
 
 // Config of the ingest role.
@@ -44,7 +45,7 @@ type Config struct {
 // BatchConfig rules how events are packed into messages.
 type BatchConfig struct {
 	// MaxEvents bounds the events of a message.
-	MaxEvents int `config:"max_events" doc:"Events packed into one queue message; 1 to 5000."`
+	MaxEvents int `config:"max_events" doc:"Events packed into one queue message; 1 to 2000."`
 	// MaxBytes bounds the bytes of a message.
 	MaxBytes config.Bytes `config:"max_bytes" doc:"Bytes packed into one queue message; 128KiB to 2MiB."`
 	// MaxDelay is how long events wait for company while appends are in flight.
@@ -112,7 +113,7 @@ func (c Config) Validate() error {
 		}
 	}
 	b, s, l := c.Batch, c.Stream, c.Limits
-	check(b.MaxEvents >= 1 && b.MaxEvents <= maxBatchEvents, "batch.max_events: must be 1 to %d; 1000 is a good value", maxBatchEvents)
+	check(b.MaxEvents >= 1 && b.MaxEvents <= maxBatchEvents, "batch.max_events: must be 1 to %d, so that the scored message fits too; 1000 is a good value", maxBatchEvents)
 	check(b.MaxBytes >= 128<<10 && b.MaxBytes <= maxBatchBytes, "batch.max_bytes: must be 128KiB to 2MiB, so that every event fits and the scored message does too; 1MiB is a good value")
 	check(b.MaxDelay >= 0 && b.MaxDelay <= time.Second, "batch.max_delay: must be 0 to 1s; 2ms is a good value")
 	check(b.MaxInFlight >= 1 && b.MaxInFlight <= 64, "batch.max_in_flight: must be 1 to 64; 4 is a good value")

@@ -31,7 +31,7 @@ type Config struct {
 	// TrimInterval is the time between two looks at what can be removed.
 	TrimInterval time.Duration `config:"trim_interval" doc:"Time between two looks at what can be removed from the stream EVENTS; 100ms to 1h."`
 	// Extras that events are given besides their sentiment.
-	Extras []string `config:"extras" doc:"What events are given besides their sentiment, any of emotions and targets; each costs time of its own."`
+	Extras []string `config:"extras" doc:"What events are given besides their sentiment: any of emotions and targets, or nothing; each costs time of its own."`
 	// EmotionBar is the probability from which on an emotion is kept.
 	EmotionBar float64 `config:"emotion_bar" doc:"Probability from which on an emotion is kept with its event; 0.01 to 1."`
 }
@@ -72,7 +72,7 @@ func (c Config) Validate() error {
 	check(c.RecoveryWindow >= time.Minute && c.RecoveryWindow <= 8760*time.Hour, "recovery_window: must be 1m to 8760h; 24h is a good value")
 	check(c.TrimInterval >= 100*time.Millisecond && c.TrimInterval <= time.Hour, "trim_interval: must be 100ms to 1h; 10s is a good value")
 	for _, x := range c.Extras {
-		check(x == extraEmotions || x == extraTargets, "extras: must be of emotions and targets, not %q; leave it out or correct it", x)
+		check(x == extraEmotions || x == extraTargets, "extras: must be of emotions and targets, not %q; an empty list is none of them", x)
 	}
 	check(c.EmotionBar >= 0.01 && c.EmotionBar <= 1, "emotion_bar: must be 0.01 to 1; 0.5 is a good value")
 	return errors.Join(all...)

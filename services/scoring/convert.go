@@ -144,7 +144,7 @@ func metricsOf(c *model.Card) []*scoringv1.ModelMetric {
 				}
 				continue
 			}
-			m := &scoringv1.ModelMetric{DataSet: r.Set, Metric: r.Measure, Value: cell.Value, Rows: int32(r.Rows)} //nolint:gosec // thousands
+			m := &scoringv1.ModelMetric{DataSet: r.Set, Metric: r.Measure, Value: cell.Value, Rows: int32(r.Rows)}
 			if v := t.Cell("vader", r.Set, r.Measure, r.Group); v != nil {
 				m.Baseline = v.Value
 			}

@@ -4,12 +4,20 @@ import (
 	"context"
 	"fmt"
 
+	"google.golang.org/protobuf/proto"
+
 	scoringv1 "github.com/synapse-analytics/synapse/gen/go/synapse/scoring/v1"
 	"github.com/synapse-analytics/synapse/internal/errs"
 )
 
-// maxTexts bounds BatchScoreTexts, as its proto does.
-const maxTexts = 1000
+const (
+	// maxTexts bounds BatchScoreTexts, as its proto does.
+	maxTexts = 1000
+	// maxAnswerBytes bounds its answer, also before all of it is in memory: the
+	// spans of a text take many times its size. gRPC clients take 4 MiB unless told
+	// otherwise; one text's answer has about 2 MiB at most.
+	maxAnswerBytes = 4<<20 - 8<<10
+)
 
 // ScoreText implements scoring.v1.ScoringService.
 func (s *Service) ScoreText(ctx context.Context, req *scoringv1.ScoreTextRequest) (*scoringv1.ScoredText, error) {
@@ -35,17 +43,24 @@ func (s *Service) BatchScoreTexts(ctx context.Context, req *scoringv1.BatchScore
 	return &scoringv1.BatchScoreTextsResponse{Texts: texts}, nil
 }
 
-// scoreTexts scores texts in order; it stops between two chunks when the call
-// has ended.
+// scoreTexts scores texts in order; it stops when the call has ended, and when
+// the answers outgrow maxAnswerBytes.
 func (s *Service) scoreTexts(ctx context.Context, reqs []*scoringv1.ScoreTextRequest) ([]*scoringv1.ScoredText, error) {
 	texts := make([]*scoringv1.ScoredText, len(reqs))
+	size := 0
 	for i, r := range reqs {
-		if i%chunk == 0 && ctx.Err() != nil {
-			return nil, ctx.Err()
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
 		var err error
 		if texts[i], err = s.worker.scoreText(r); err != nil {
 			return nil, errs.Fault(err)
+		}
+		if size += proto.Size(texts[i]); size > maxAnswerBytes {
+			return nil, errs.Invalid(errs.Violation{
+				Field: "requests", Rule: fmt.Sprintf("must not have an answer of more than 4 MiB; that of the first %d texts has more", i+1),
+				Remedy: "send fewer texts in a call, or leave EVIDENCE and SENTENCES out",
+			})
 		}
 	}
 	return texts, nil

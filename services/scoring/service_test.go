@@ -2,6 +2,7 @@ package scoring
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -117,6 +118,28 @@ func TestExtras(t *testing.T) {
 		require.Zero(t, got.Targets[i].Probabilities.Neutral)
 	}
 	require.Len(t, got.Targets[0].Opinions, 1)
+}
+
+// The spans of many long texts take many times their size: such an answer is
+// refused before all of it is made.
+func TestAnswerIsBounded(t *testing.T) {
+	s := newRPC(t, NewModelScorer(model.Default()))
+	req := &scoringv1.BatchScoreTextsRequest{}
+	for range 20 {
+		req.Requests = append(req.Requests, &scoringv1.ScoreTextRequest{Text: strings.Repeat("Ok. ", 16_384), Extras: []scoringv1.ScoreTextRequest_Extra{
+			scoringv1.ScoreTextRequest_EVIDENCE, scoringv1.ScoreTextRequest_SENTENCES,
+		}})
+	}
+	one, err := s.ScoreText(t.Context(), req.Requests[0])
+	require.NoError(t, err)
+	fit := maxAnswerBytes / proto.Size(one)
+	require.Positive(t, fit)
+	resp, err := s.BatchScoreTexts(t.Context(), &scoringv1.BatchScoreTextsRequest{Requests: req.Requests[:fit]})
+	require.NoError(t, err)
+	require.LessOrEqual(t, proto.Size(resp), 4<<20)
+	_, err = s.BatchScoreTexts(t.Context(), req)
+	require.Equal(t, errs.InvalidField, errs.ReasonOf(err))
+	require.ErrorContains(t, err, fmt.Sprintf("the first %d texts", fit+1))
 }
 
 // The worker and the calls give the same answer, and an explainer too.

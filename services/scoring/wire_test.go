@@ -3,6 +3,7 @@ package scoring
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,6 +95,31 @@ func TestEncodeMatchesGenerated(t *testing.T) {
 			})
 		}
 	}
+}
+
+// As many events as ingest packs into a message, of as many bytes, fit when they
+// are scored, whatever goes with them.
+func TestLargestScoredMessage(t *testing.T) {
+	const events, packed = 2000, 2 << 20 // batch.max_events and batch.max_bytes at most
+	a := model.Analysis{
+		Result: model.Result{
+			Label: model.Negative, Score: -0.1, Probabilities: [3]float64{0.4, 0.3, 0.3}, Confidence: 0.4, Language: "hi-Latn", LanguageSupported: true,
+			Mixed: true, Stars: [5]float64{0.2, 0.2, 0.2, 0.2, 0.2},
+		},
+		Emotions: emotionsOf(nil),
+	}
+	for i := range a.Emotions {
+		a.Emotions[i] = 0.5
+	}
+	for range 16 {
+		a.Targets = append(a.Targets, model.TargetResult{
+			Polarity: model.Polarity{Label: model.Positive, Probabilities: [3]float64{0.3, 0.3, 0.4}}, Span: model.Span{StartByte: 65_000, EndByte: 65_001},
+		})
+	}
+	x := extras{want: model.Emotions, targets: true, bar: 0.01}
+	e := event{raw: make([]byte, packed/events)}
+	b := appendScored(nil, &e, make([]byte, 8), &a.Result, x.append(nil, &a, len(a.Targets)), strings.Repeat("v", 32), testNow.UnixMicro())
+	require.Less(t, events*len(b), queue.MaxMessageBytes-maxHeaderBytes-64)
 }
 
 // emotionsOf are the probabilities of all emotions: 0.01 but for those given.

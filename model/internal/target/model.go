@@ -152,7 +152,7 @@ func (m *Model) Score(text string, span [2]int, source int, around *Around) (p [
 			best = c
 		}
 	}
-	return p, sc.opinions(&byToken, best), true
+	return p, m.opinions(sc, &byToken, best), true
 }
 
 // Logits are what features and hints say in a text of so many tokens, before
@@ -197,7 +197,8 @@ func (w *Weights) mix(table [Classes]float64, head [Classes]float32, domain int)
 }
 
 // opinions are the words that say most for a polarity: for a neutral target none.
-func (sc *scratch) opinions(byToken *[feature.BlockTokens][Classes]int32, best int) [][2]int {
+// Other things that the text speaks about are not among them.
+func (m *Model) opinions(sc *scratch, byToken *[feature.BlockTokens][Classes]int32, best int) [][2]int {
 	if best == 1 {
 		return nil
 	}
@@ -214,7 +215,8 @@ func (sc *scratch) opinions(byToken *[feature.BlockTokens][Classes]int32, best i
 			continue
 		}
 		v := says(i)
-		if v <= 0 || float64(v) < float64(opinionShare*float64(total)) || len(sc.block.Runes(i)) < 2 && t.Kind == feature.Word || common[t.Hash] {
+		if v <= 0 || float64(v) < float64(opinionShare*float64(total)) || len(sc.block.Runes(i)) < 2 && t.Kind == feature.Word ||
+			common[t.Hash] || m.w.label(sc, i, outside) == first {
 			continue
 		}
 		at := n

@@ -38,11 +38,14 @@ func gateGo(h, a, g []float32) {
 
 func gateSumGo(h, bias, r0, r1, r2, r3, r4 []float32) {
 	n := len(h)
-	bias, r0, r1, r2, r3, r4 = bias[:2*n], r0[:2*n], r1[:2*n], r2[:2*n], r3[:2*n], r4[:2*n]
+	// Slices of one length spare a check per load.
+	b, a0, a1, a2, a3, a4 := bias[:n], r0[:n], r1[:n], r2[:n], r3[:n], r4[:n]
+	c, g0, g1, g2, g3, g4 := bias[n:2*n], r0[n:2*n], r1[n:2*n], r2[n:2*n], r3[n:2*n], r4[n:2*n]
+	b, a0, a1, a2, a3, a4 = b[:len(h)], a0[:len(h)], a1[:len(h)], a2[:len(h)], a3[:len(h)], a4[:len(h)]
+	c, g0, g1, g2, g3, g4 = c[:len(h)], g0[:len(h)], g1[:len(h)], g2[:len(h)], g3[:len(h)], g4[:len(h)]
 	for i := range h {
-		x := bias[i] + r0[i] + r1[i] + r2[i] + r3[i] + r4[i]
-		k := n + i
-		y := bias[k] + r0[k] + r1[k] + r2[k] + r3[k] + r4[k]
+		x := b[i] + a0[i] + a1[i] + a2[i] + a3[i] + a4[i]
+		y := c[i] + g0[i] + g1[i] + g2[i] + g3[i] + g4[i]
 		ax, ay := abs(x), abs(y)
 		num := float32(x * (float32(1+ay) + y))
 		den := float32((1 + ax) * (1 + ay))

@@ -18,7 +18,7 @@ type headConfig struct {
 
 var headDefaults = headConfig{
 	seeds: 3, epochs: 40, batch: 32, rate: 1.5e-3, decay: 2e-2, smoothing: 0.05,
-	dropInput: 0.2, dropHidden: 0.3, hintDrop: 0.15, domainDrop: 0.45,
+	dropInput: 0.2, dropHidden: 0.3, hintDrop: 0.15, domainDrop: 0.3,
 }
 
 const units = target.HeadUnits / 3

@@ -36,7 +36,9 @@ type ScoringServiceClient interface {
 	//	grpcurl -plaintext -H "authorization: Bearer $KEY" -d '{"text":"Love it"}'
 	//	  127.0.0.1:9090 synapse.scoring.v1.ScoringService/ScoreText
 	ScoreText(ctx context.Context, in *ScoreTextRequest, opts ...grpc.CallOption) (*ScoredText, error)
-	// Scores up to 1,000 texts; the answers come in the order of the texts.
+	// Scores up to 1,000 texts; the answers come in the order of the texts. An
+	// answer of more than 4 MiB is refused: with EVIDENCE or SENTENCES, send fewer
+	// long texts in a call.
 	BatchScoreTexts(ctx context.Context, in *BatchScoreTextsRequest, opts ...grpc.CallOption) (*BatchScoreTextsResponse, error)
 	// Lists the models of this server.
 	ListModels(ctx context.Context, in *ListModelsRequest, opts ...grpc.CallOption) (*ListModelsResponse, error)
@@ -103,7 +105,9 @@ type ScoringServiceServer interface {
 	//	grpcurl -plaintext -H "authorization: Bearer $KEY" -d '{"text":"Love it"}'
 	//	  127.0.0.1:9090 synapse.scoring.v1.ScoringService/ScoreText
 	ScoreText(context.Context, *ScoreTextRequest) (*ScoredText, error)
-	// Scores up to 1,000 texts; the answers come in the order of the texts.
+	// Scores up to 1,000 texts; the answers come in the order of the texts. An
+	// answer of more than 4 MiB is refused: with EVIDENCE or SENTENCES, send fewer
+	// long texts in a call.
 	BatchScoreTexts(context.Context, *BatchScoreTextsRequest) (*BatchScoreTextsResponse, error)
 	// Lists the models of this server.
 	ListModels(context.Context, *ListModelsRequest) (*ListModelsResponse, error)
