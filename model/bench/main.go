@@ -5,7 +5,7 @@
 //
 // Figures on one core are the time that a process spends on a core, so that other
 // programs on the machine disturb them little; those on several cores go by the
-// clock. Medians of the rounds are shown. It takes about a minute.
+// clock. Medians of the rounds are shown. It takes about two minutes.
 package main
 
 import (
@@ -25,7 +25,7 @@ func main() {
 	log.SetFlags(0)
 	samples := flag.String("samples", "internal/cli/sample/reviews.jsonl", "texts to make tweets and reviews of")
 	data := flag.String("data", os.Getenv("SYNAPSE_DATASETS"), "folder with the labelled sets, for their texts; may be missing")
-	rounds := flag.Int("rounds", 7, "measurements of each figure")
+	rounds := flag.Int("rounds", 5, "measurements of each figure")
 	worker := flag.Bool("worker", false, "answer questions of another process of this program")
 	flag.Parse()
 	list, err := corpora(*samples, *data)

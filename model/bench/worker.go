@@ -21,7 +21,7 @@ var start = time.Now()
 const (
 	slice  = 60 * time.Millisecond  // of one measurement on one core
 	spread = 300 * time.Millisecond // of one measurement on several
-	batch  = 256                    // texts of a call of ScoreBatch
+	batch  = 256                    // texts of a call of ScoreBatch, at most
 )
 
 // workload is something that is done to a list of texts.
@@ -47,7 +47,7 @@ func workloads() []workload {
 				out[0] = s.Score(in[i])
 			}
 		}},
-		{"the same in batches of 256", func(in []model.Input) { s.ScoreBatch(in, out) }},
+		{"the same in batches", func(in []model.Input) { s.ScoreBatch(in, out) }},
 		{"with evidence", analyze(model.Evidences)},
 		{"with emotions", analyze(model.Emotions)},
 		{"with evidence and emotions", analyze(model.Evidences | model.Emotions)},
@@ -94,7 +94,7 @@ func work(list []corpus) error {
 		if q.Cores > 0 {
 			a = parallel(list[q.Corpus].inputs, q.Workload, q.Cores)
 		} else {
-			a = single(list[q.Corpus].inputs, &at[q.Corpus], loads[q.Workload].do)
+			a = single(&list[q.Corpus], &at[q.Corpus], loads[q.Workload].do)
 		}
 		if err := out.Encode(a); err != nil {
 			return err
@@ -103,11 +103,15 @@ func work(list []corpus) error {
 	return nil
 }
 
+// partBytes is how much text is worked on between two looks at the time.
+const partBytes = 24 << 10
+
 // single goes on where the last measurement of the corpus stopped.
-func single(inputs []model.Input, at *int, do func([]model.Input)) answer {
+func single(c *corpus, at *int, do func([]model.Input)) answer {
+	size := min(batch, int(partBytes/c.bytes)+1)
 	next := func() int {
-		part := inputs[*at:min(*at+batch, len(inputs))]
-		*at = (*at + len(part)) % len(inputs)
+		part := c.inputs[*at:min(*at+size, len(c.inputs))]
+		*at = (*at + len(part)) % len(c.inputs)
 		do(part)
 		return len(part)
 	}
