@@ -6,9 +6,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/synapse-analytics/synapse/model"
 )
 
 var sample = filepath.Join("..", "..", "internal", "cli", "sample", "reviews.jsonl")
@@ -50,6 +53,33 @@ func TestWorkloads(t *testing.T) {
 		for _, c := range list {
 			w.do(c.inputs[:10])
 		}
+	}
+}
+
+// Every text is worked on in its turn, in parts that take long texts and short ones
+// as long.
+func TestSingle(t *testing.T) {
+	list, err := corpora(sample, "")
+	require.NoError(t, err)
+	for i := range list {
+		c := &list[i]
+		var seen []model.Input
+		at, largest := 0, 0
+		for len(seen) < len(c.inputs) {
+			a := single(c, &at, func(in []model.Input) {
+				for start := cpuTime(); cpuTime()-start < time.Millisecond; {
+				}
+				bytes := 0
+				for _, one := range in {
+					bytes += len(one.Text)
+				}
+				largest = max(largest, bytes)
+				seen = append(seen, in...)
+			})
+			require.Positive(t, a.Nanoseconds)
+		}
+		require.Equal(t, c.inputs, seen[:len(c.inputs)], c.name)
+		require.InDelta(t, partBytes, largest, partBytes/4, c.name)
 	}
 }
 

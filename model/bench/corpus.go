@@ -20,6 +20,17 @@ type corpus struct {
 	bytes  float64 // of a text, on average
 }
 
+// partBytes is about how much text is worked on between two looks at the time:
+// enough that looking costs nothing, and not more than some tenths of a second.
+const partBytes = 24 << 10
+
+// part is the texts from at on that are worked on at once: as many as partBytes
+// holds on average, at most a batch.
+func (c *corpus) part(at int) []model.Input {
+	n := min(batch, int(partBytes/c.bytes)+1)
+	return c.inputs[at:min(at+n, len(c.inputs))]
+}
+
 // Texts of a review's usual length, in bytes.
 const shortReview, longReview = 700, 1500
 

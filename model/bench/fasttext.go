@@ -24,7 +24,7 @@ type fastText struct {
 type fastShape struct {
 	name, model string
 	args        []string
-	ask         int // bytes of texts to measure with: about half a second's work
+	ask         int // bytes of texts to measure with: half a second's work or more
 }
 
 // oneText is the file that loading is measured with.
@@ -96,9 +96,9 @@ func (f *fastText) load(s *fastShape) (time.Duration, error) {
 	return f.predict(s, filepath.Join(f.dir, oneText))
 }
 
-// predict is the time on a core outside the kernel, which both scorers hardly
-// enter: reading a model of 800 MB there takes longer, now more and now less, than
-// all the texts.
+// predict is the time on a core outside the kernel. There, reading a model of
+// 800 MB takes longer than all the texts, and varies by more than they take: the
+// difference of two runs could be negative.
 func (f *fastText) predict(s *fastShape, path string) (time.Duration, error) {
 	c := exec.Command("fasttext", "predict", s.model, path)
 	if err := c.Run(); err != nil {

@@ -4,8 +4,9 @@
 //	go run ./model/bench
 //
 // Figures on one core are the time that a process spends on a core, so that other
-// programs on the machine disturb them little; those on several cores go by the
-// clock. Medians of the rounds are shown. It takes about two minutes.
+// programs on the machine disturb them little (fastText's leave out the kernel, see
+// predict); those on several cores go by the clock. Medians of the rounds are shown.
+// It takes a minute and a half.
 package main
 
 import (

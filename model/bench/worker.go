@@ -103,14 +103,10 @@ func work(list []corpus) error {
 	return nil
 }
 
-// partBytes is how much text is worked on between two looks at the time.
-const partBytes = 24 << 10
-
 // single goes on where the last measurement of the corpus stopped.
 func single(c *corpus, at *int, do func([]model.Input)) answer {
-	size := min(batch, int(partBytes/c.bytes)+1)
 	next := func() int {
-		part := c.inputs[*at:min(*at+size, len(c.inputs))]
+		part := c.part(*at)
 		*at = (*at + len(part)) % len(c.inputs)
 		do(part)
 		return len(part)
