@@ -99,9 +99,22 @@ await step("an event arrives on the open page", async () => {
 await step("hostile text stays text", async () => {
   assert.equal(await page.locator('img[src="x"]').count(), 0);
 });
-await step("an event opens with its words and trail", async () => {
-  await page.getByText("pulse-marker").first().click();
-  await page.getByText(/stored/i).first().waitFor();
+await step("an event opens with its words, sentences, targets and trail", async () => {
+  await ingest({ text: "The food was delicious. But the waiter was terribly rude, why-marker!", source: "review", targets: ["waiter", "garden"] });
+  await page.getByText("why-marker").first().click();
+  const event = page.getByRole("dialog");
+  const words = event.locator("section").filter({ has: page.getByRole("heading", { name: "Words" }) });
+  assert.match(await words.getByRole("listitem").filter({ hasText: "rude" }).innerText(), /−\d\.\d\d/);
+  assert.match(await words.getByRole("listitem").filter({ hasText: "delicious" }).innerText(), /\+\d\.\d\d/);
+  const sentences = event.locator(".sentence");
+  assert.equal(await sentences.count(), 2);
+  assert.match(await sentences.nth(0).innerText(), /\+0\.\d\d/);
+  assert.match(await sentences.nth(1).innerText(), /−0\.\d\d/);
+  const line = (name) => event.getByRole("row").filter({ has: page.getByRole("rowheader", { name }) }).innerText();
+  assert.match(await line("waiter"), /−0\.\d\d[^]*rude/);
+  assert.match(await line("food"), /\+0\.\d\d[^]*delicious/);
+  assert.match(await line("garden"), /not in the text/);
+  assert.match(await line("Stored"), /row \d+/);
   await shot("event");
 });
 assert.deepEqual(complaints, []);
