@@ -4,7 +4,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/synapse-analytics/synapse/model/internal/deep"
-	"github.com/synapse-analytics/synapse/model/internal/feature"
 )
 
 // Evidence is the contribution of a span of the text to the score.
@@ -36,8 +35,10 @@ func newEvidence(text string) *evidence {
 }
 
 // linear notes what the table says about each token of the block, and adds it to
-// total. The weight of an n-gram is shared evenly among the tokens that it covers.
-func (e *evidence) linear(t *table, b *feature.Block, set *feature.Set, total *sums) {
+// the totals. The weight of an n-gram is shared evenly among the tokens that it covers.
+// run says that the network has run on the block.
+func (e *evidence) linear(s *Scorer, t *table, run bool, sc *scratch) {
+	b, set, total := &sc.block, &sc.set, &sc.total
 	e.base = len(e.parts)
 	word, char := int32(0), int32(0)
 	for i := range b.N {
@@ -50,7 +51,12 @@ func (e *evidence) linear(t *table, b *feature.Block, set *feature.Set, total *s
 		if len(words) == 0 {
 			continue
 		}
-		d, n := t.sum(chars)
+		var d, n int64
+		if run {
+			d, n = s.letters.of(t, i, set, &sc.net)
+		} else {
+			d, n = t.sum(chars)
+		}
 		total.charD += d
 		total.charN += n
 		e.parts[self].wide += float64(float64(d) * t.char)

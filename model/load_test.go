@@ -13,7 +13,7 @@ import (
 )
 
 func TestDefault(t *testing.T) {
-	require.Equal(t, "synapse-2", Default().Version())
+	require.Equal(t, "synapse-3", Default().Version())
 	require.Same(t, Default(), Default())
 	require.LessOrEqual(t, len(embeddedWeights), 32<<20)
 }
@@ -54,14 +54,15 @@ func tinyWeights(t testing.TB) []byte {
 	for i := range l.Temp {
 		l.Temp[i] = 1
 	}
+	network := &deep.Weights{
+		Keys: []uint32{1}, Scales: []float32{1}, Vectors: make([]int8, deep.Dim), CharBits: 1, CharScale: 1,
+		Chars: make([]int8, deep.Dim<<1), First: make([]float32, deep.Dim*deep.RowLen),
+		Hidden: make([]float32, deep.Pooled*deep.Hidden), Out: make([]float32, deep.Hidden*deep.Outputs),
+		Feel: make([]float32, deep.Pooled*deep.Hidden), FeelOut: make([]float32, deep.Hidden*deep.FeelCount),
+	}
+	network.FitUnits()
 	raw, err := modelfile.Encode(&modelfile.Model{
-		Version: "tiny", English: l, Others: l,
-		Deep: &deep.Weights{
-			Keys: []uint32{1}, Scales: []float32{1}, Vectors: make([]int8, deep.Dim), CharBits: 1, CharScale: 1,
-			Chars: make([]int8, deep.Dim<<1), First: make([]float32, deep.Dim*deep.RowLen),
-			Hidden: make([]float32, deep.Pooled*deep.Hidden), Out: make([]float32, deep.Hidden*deep.Outputs),
-			Feel: make([]float32, deep.Pooled*deep.Hidden), FeelOut: make([]float32, deep.Hidden*deep.FeelCount),
-		},
+		Version: "tiny", English: l, Others: l, Deep: network, Letters: make([][2]int16, 1),
 		Feelings: modelfile.Table{Bits: 8, Rows: make([]int8, modelfile.Emotions<<8)},
 		Language: modelfile.Language{
 			GateBits: 8, Gate: make([]int8, 256), Bits: 8, Codes: []string{"en", "xx"},

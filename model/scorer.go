@@ -94,6 +94,7 @@ type Scorer struct {
 	version   string
 	english   table
 	network   *deep.Net
+	letters   letters
 	blend     [modelfile.Sources + 1][modelfile.Temperatures]modelfile.Blend
 	heads     modelfile.Heads
 	feelings  feelings
@@ -108,6 +109,7 @@ func newScorer(m *modelfile.Model) (*Scorer, error) {
 		version:  m.Version,
 		english:  newTable(&m.English),
 		network:  deep.New(m.Deep),
+		letters:  m.Letters,
 		blend:    m.Blend,
 		heads:    m.Heads,
 		feelings: newFeelings(&m.Feelings),
@@ -125,7 +127,7 @@ func newScorer(m *modelfile.Model) (*Scorer, error) {
 	return s, nil
 }
 
-// Version names the weights, such as "synapse-2". Two scorers of one version give
+// Version names the weights, such as "synapse-3". Two scorers of one version give
 // the same bits for the same input.
 func (s *Scorer) Version() string { return s.version }
 
@@ -197,12 +199,17 @@ func (s *Scorer) read(in *Input, sc *scratch, known *verdict, want Extra, ev *ev
 				t = &s.others
 			}
 		}
-		if ev == nil {
-			sc.total.add(t, &sc.set)
-		} else {
-			ev.linear(t, &sc.block, &sc.set, &sc.total)
+		run := sc.lang.english && s.network.Run(&sc.block, &sc.net, &sc.out)
+		switch {
+		case ev != nil:
+			ev.linear(s, t, run, sc)
+		case run:
+			sc.total.addEnglish(t, s.letters, &sc.block, &sc.set, &sc.net)
+		default:
+			sc.total.words(t, sc.set.Words)
+			sc.total.chars(t, sc.set.Chars)
 		}
-		if sc.lang.english && s.network.Run(&sc.block, &sc.net, &sc.out) {
+		if run {
 			n := float64(sc.block.N)
 			for i, v := range sc.out {
 				sc.logits[i] += float64(float64(v) * n)

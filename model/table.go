@@ -3,6 +3,7 @@ package model
 import (
 	"math"
 
+	"github.com/synapse-analytics/synapse/model/internal/deep"
 	"github.com/synapse-analytics/synapse/model/internal/feature"
 	"github.com/synapse-analytics/synapse/model/internal/modelfile"
 )
@@ -46,13 +47,54 @@ type sums struct {
 	wordD, wordN, charD, charN int64
 }
 
-func (a *sums) add(t *table, set *feature.Set) {
-	d, n := t.sum(set.Words)
+func (a *sums) words(t *table, features []uint64) {
+	d, n := t.sum(features)
 	a.wordD += d
 	a.wordN += n
-	d, n = t.sum(set.Chars)
+}
+
+func (a *sums) chars(t *table, features []uint64) {
+	d, n := t.sum(features)
 	a.charD += d
 	a.charN += n
+}
+
+// letters are the sums over the letter n-grams of the words that the network knows.
+// There are five times as many n-grams of letters as of words.
+type letters [][2]int16
+
+// LetterSums are the letters of words for the weights of l. Training stores them;
+// scoring has no use for it.
+func LetterSums(l *modelfile.Linear, words []string) [][2]int16 {
+	t := newTable(l)
+	out := make([][2]int16, len(words))
+	for i, w := range words {
+		d, n := t.sum(feature.Letters([]rune(w)))
+		out[i] = [2]int16{int16(d), int16(n)} // at most 104 n-grams of one byte
+	}
+	return out
+}
+
+// of are the sums for token i of a text that the network has run on.
+func (l letters) of(t *table, i int, set *feature.Set, net *deep.State) (d, n int64) {
+	if word := net.Word(i); word >= 0 && set.Plain[i] {
+		return int64(l[word][0]), int64(l[word][1])
+	}
+	start := int32(0)
+	if i > 0 {
+		start = set.CharEnd[i-1]
+	}
+	return t.sum(set.Chars[start:set.CharEnd[i]])
+}
+
+// addEnglish is words and chars for a block that the network has run on.
+func (a *sums) addEnglish(t *table, l letters, b *feature.Block, set *feature.Set, net *deep.State) {
+	a.words(t, set.Words)
+	for i := range b.N {
+		d, n := l.of(t, i, set, net)
+		a.charD += d
+		a.charN += n
+	}
 }
 
 // linear is what a table says about a text: d = sum of weights*factor + biasD is

@@ -24,7 +24,8 @@ type example struct {
 }
 
 // calibrate fits how the halves are weighed and where the answers are cut, on
-// texts that trained neither.
+// texts that trained neither. Labels count as they are here: with smoothed ones the
+// answers would be less sure than right.
 func calibrate(m *modelfile.Model, texts []item, say func(string, ...any)) error {
 	// As loaded, so that it is fitted on what quantisation has left.
 	s, err := assemble(m)
@@ -107,7 +108,7 @@ func fitTwo(list []example, start modelfile.Blend, pull float64) modelfile.Blend
 				continue
 			}
 			p := &e.parts
-			gd, gn, l := gradient(b.Wide*p.WideD+b.Deep*p.DeepD, b.Wide*p.WideN+b.Deep*p.DeepN, e.it)
+			gd, gn, l := gradient(b.Wide*p.WideD+b.Deep*p.DeepD, b.Wide*p.WideN+b.Deep*p.DeepN, e.it, 0)
 			loss += e.weight * l
 			d, n := [2]float64{p.WideD, p.DeepD}, [2]float64{p.WideN, p.DeepN}
 			// The curvature by differences of the gradient would cost a pass; the
@@ -375,7 +376,7 @@ func calibrateLinear(l *learner, out *modelfile.Linear, rows []item) {
 		for t := 0.5; t < 4; t *= 1.03 {
 			loss := 0.0
 			for _, p := range points {
-				_, _, one := gradient(p.d/t, p.n/t, p.e)
+				_, _, one := gradient(p.d/t, p.n/t, p.e, smoothing)
 				if p.e.source == int8(model.Review) {
 					one *= 2 // there are half as many of them as of tweets
 				}

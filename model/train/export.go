@@ -60,5 +60,6 @@ func (n *trainNet) pack(v *vocabulary) *deep.Weights {
 		copy(w.Source[i][:], row)
 		copy(w.FeelSource[i][:], row[outFeel:])
 	}
+	w.FitUnits()
 	return w
 }

@@ -121,7 +121,7 @@ func (l *learner) step(e *item, text string, weight, rate float64, hint bool) fl
 		d += l.source[e.source][0]
 		n += l.source[e.source][1]
 	}
-	gd, gn, loss := gradient(d, n, e)
+	gd, gn, loss := gradient(d, n, e, smoothing)
 	gd, gn = gd*weight, gn*weight
 	biasRate := 0.1 * rate
 	l.bias[0] -= biasRate * gd
@@ -152,8 +152,9 @@ const smoothing = 0.03
 // composition, which a table hardly sees.
 const madeWeight = 0.35
 
-// gradient of the log-loss in d and n, where the logits are (-d/2, n, d/2).
-func gradient(d, n float64, e *item) (gd, gn, loss float64) {
+// gradient of the log-loss in d and n, where the logits are (-d/2, n, d/2). So much
+// of a hard label goes to the classes that it is not.
+func gradient(d, n float64, e *item, smoothing float64) (gd, gn, loss float64) {
 	if e.binary && e.soft == nil {
 		p := sigmoid(d)
 		y := smoothing

@@ -1,6 +1,6 @@
 // Command train makes the weights of the scorer from the labelled sets.
 //
-//	go run ./model/train -data DIR -vectors FILE -out model/weights/synapse-2.bin
+//	go run ./model/train -data DIR -vectors FILE -out model/weights/synapse-3.bin
 //
 // It writes the weights and, beside them, the card (.json) with the figures of
 // every validation set. Seeds, order and arithmetic are fixed, and what runs at
@@ -34,7 +34,7 @@ import (
 )
 
 // Version is stamped into the weights. A new recipe gets a new one.
-const version = "synapse-2"
+const version = "synapse-3"
 
 type options struct {
 	data, vectors, pairs, out, from, finish, baselines, card string
@@ -139,12 +139,14 @@ func train(o *options, c *corpus, say func(string, ...any)) (*modelfile.Model, e
 		if err != nil {
 			return nil, err
 		}
+		old.Version = version
 		if err := calibrate(old, calibration, say); err != nil {
 			return nil, err
 		}
 		return old, trainTargets(o, old, say)
 	}
 	linear := withClass(fit) // before the network's words are written into fit
+	v := newVocabulary()
 	var group errgroup.Group
 	group.Go(func() error {
 		cfg := englishConfig
@@ -166,7 +168,6 @@ func train(o *options, c *corpus, say func(string, ...any)) (*modelfile.Model, e
 		return err
 	})
 	group.Go(func() error {
-		v := newVocabulary()
 		for i := range fit {
 			fit[i].units = v.units(fit[i].text)
 		}
@@ -188,6 +189,7 @@ func train(o *options, c *corpus, say func(string, ...any)) (*modelfile.Model, e
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	m.Letters = model.LetterSums(&m.English, v.known())
 	if err := calibrate(m, calibration, say); err != nil {
 		return nil, err
 	}

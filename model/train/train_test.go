@@ -59,6 +59,7 @@ func trainMiniature(t *testing.T) []byte {
 		v, 1<<charBits, func(int) []float32 { return nil })
 	n.fit(c.english, ignore)
 	m.Deep = n.pack(v)
+	m.Letters = model.LetterSums(&m.English, v.known())
 	require.NoError(t, calibrate(m, c.english, ignore))
 	raw, err := modelfile.Encode(m)
 	require.NoError(t, err)
@@ -91,11 +92,11 @@ func TestGradient(t *testing.T) {
 			}
 			e := &item{class: class, binary: binary}
 			for _, at := range [][2]float64{{0, 0}, {2, -1}, {-3, 0.5}} {
-				gd, gn, _ := gradient(at[0], at[1], e)
-				_, _, d0 := gradient(at[0]-h, at[1], e)
-				_, _, d1 := gradient(at[0]+h, at[1], e)
-				_, _, n0 := gradient(at[0], at[1]-h, e)
-				_, _, n1 := gradient(at[0], at[1]+h, e)
+				gd, gn, _ := gradient(at[0], at[1], e, smoothing)
+				_, _, d0 := gradient(at[0]-h, at[1], e, smoothing)
+				_, _, d1 := gradient(at[0]+h, at[1], e, smoothing)
+				_, _, n0 := gradient(at[0], at[1]-h, e, smoothing)
+				_, _, n1 := gradient(at[0], at[1]+h, e, smoothing)
 				require.InDelta(t, (d1-d0)/(2*h), gd, 1e-6)
 				require.InDelta(t, (n1-n0)/(2*h), gn, 1e-6)
 			}

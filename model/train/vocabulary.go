@@ -96,6 +96,15 @@ func (v *vocabulary) settle(vectors map[string][]float32, order []string) {
 	}
 }
 
+// known are the words with a row, in the order of their rows.
+func (v *vocabulary) known() []string {
+	var texts []string
+	for _, id := range v.byCount() {
+		texts = append(texts, v.texts[id])
+	}
+	return texts
+}
+
 // byCount are the ids of the words with a row, commonest first.
 func (v *vocabulary) byCount() []int {
 	var ids []int

@@ -1,10 +1,11 @@
 // Package deep is the network beside the linear model: a gated convolution over
-// three words, pooled by attention and maximum, with a hidden layer for the polarity
+// five words, pooled by attention and maximum, with a hidden layer for the polarity
 // and one for emotions. It sees word order and word similarity, which n-grams do not.
 //
 // Its first layer is linear in a word's vector, so a word's part of it is a row
-// that is computed once and kept ("lookup"): a position then costs three row
-// sums. All arithmetic is float32 in an order that package vec fixes.
+// that is computed once and kept ("lookup"): a position then costs five row sums.
+// This layer works with whole numbers, see first.go; the others with float32, in an
+// order that package vec fixes.
 package deep
 
 import (
@@ -47,19 +48,21 @@ const Sources = 3
 // MaxTokens is how many tokens one call of Run reads: those of a block.
 const MaxTokens = feature.BlockTokens
 
-// cached is how many of the commonest words keep their row, 3.8 KB each.
-const cached = 12288
+// cached is how many of the commonest words keep their row, 1.6 KB each.
+const cached = 24576
 
 // Net is a network that is ready to run. It is safe for concurrent use: the rows
 // that it keeps are functions of the weights alone, so it does not matter which
 // of two goroutines stores one.
 type Net struct {
 	w     *Weights
-	index []uint32 // open addressing: 1 + id of a word, by its key
+	first first
+	index []uint64 // open addressing by a word's key: the key, 1 + id in the lower half
 	mask  uint32
-	rows  []atomic.Pointer[[RowLen]float32]
-	caps  [RowLen]float32
-	elong [RowLen]float32
+	rows  []atomic.Pointer[row]
+	caps  row
+	elong row
+	none  row       // of no word
 	back  []float32 // the hidden layer, transposed
 }
 
@@ -69,21 +72,22 @@ func New(w *Weights) *Net {
 	for size < 2*len(w.Keys) {
 		size *= 2
 	}
-	n := &Net{w: w, index: make([]uint32, size), mask: uint32(size - 1)}
+	n := &Net{w: w, first: newFirst(w), index: make([]uint64, size), mask: uint32(size - 1)}
 	for id, key := range w.Keys {
 		at := key & n.mask
 		for n.index[at] != 0 {
 			at = (at + 1) & n.mask
 		}
-		n.index[at] = uint32(id) + 1
+		n.index[at] = uint64(key)<<32 | uint64(id+1)
 	}
-	n.rows = make([]atomic.Pointer[[RowLen]float32], min(cached, len(w.Keys)))
+	n.rows = make([]atomic.Pointer[row], min(cached, len(w.Keys)))
 	n.back = make([]float32, Hidden*Pooled)
 	for i, v := range w.Hidden {
 		n.back[i%Hidden*Pooled+i/Hidden] = v
 	}
-	n.project(&n.caps, w.Caps[:])
-	n.project(&n.elong, w.Elong[:])
+	n.first.mark(&n.caps, &w.Caps)
+	n.first.mark(&n.elong, &w.Elong)
+	vec.ClearRow(n.none[:])
 	return n
 }
 
@@ -94,26 +98,23 @@ func Key(hash uint64) uint32 { return uint32(feature.Mix(hash) >> 32) }
 func (n *Net) find(hash uint64) int {
 	key := Key(hash)
 	for at := key & n.mask; ; at = (at + 1) & n.mask {
-		id := n.index[at]
-		if id == 0 {
+		entry := n.index[at]
+		if entry == 0 {
 			return -1
 		}
-		if n.w.Keys[id-1] == key {
-			return int(id - 1)
+		if uint32(entry>>32) == key {
+			return int(uint32(entry)) - 1
 		}
 	}
-}
-
-func (n *Net) project(row *[RowLen]float32, x []float32) {
-	clear(row[:])
-	vec.MulAdd(row[:], RowLen, x, Dim, n.w.First, RowLen, 1, Dim, RowLen)
 }
 
 // State is the working memory of one text; its zero value is ready. After Run it
 // holds what Attribute needs.
 type State struct {
-	rows   [MaxTokens]*[RowLen]float32
-	own    [MaxTokens][RowLen]float32
+	rows   [MaxTokens]*row
+	own    [MaxTokens]row
+	ids    [MaxTokens]int32
+	none   *row
 	h      [MaxTokens][Channels]float32
 	att    [MaxTokens]float32
 	pooled [Pooled]float32
@@ -122,67 +123,39 @@ type State struct {
 }
 
 // row finds or makes the row of token i.
-func (n *Net) row(b *feature.Block, i int, s *State) *[RowLen]float32 {
+func (n *Net) row(b *feature.Block, i int, s *State) *row {
 	t := &b.Tokens[i]
 	id := n.find(t.Hash)
-	var row *[RowLen]float32
+	s.ids[i] = int32(id)
+	var r *row
 	switch {
 	case id >= 0 && id < len(n.rows):
-		if row = n.rows[id].Load(); row == nil {
-			row = new([RowLen]float32)
-			n.word(row, id)
-			n.rows[id].Store(row)
+		if r = n.rows[id].Load(); r == nil {
+			r = new(row)
+			n.first.word(r, id)
+			n.rows[id].Store(r)
 		}
 	case id >= 0:
-		row = &s.own[i]
-		n.word(row, id)
+		r = &s.own[i]
+		n.first.word(r, id)
 	default:
-		row = &s.own[i]
-		n.unknown(row, b.Runes(i))
+		r = &s.own[i]
+		n.first.unknown(r, b.Runes(i))
 	}
 	if !t.Caps && !t.Elong {
-		return row
+		return r
 	}
 	own := &s.own[i]
-	if own != row {
-		*own = *row
+	if own != r {
+		*own = *r
 	}
 	if t.Caps {
-		vec.Add(own[:], n.caps[:])
+		vec.AddRow(own[:], n.caps[:])
 	}
 	if t.Elong {
-		vec.Add(own[:], n.elong[:])
+		vec.AddRow(own[:], n.elong[:])
 	}
 	return own
-}
-
-func (n *Net) word(row *[RowLen]float32, id int) {
-	var x [Dim]float32
-	scale := n.w.Scales[id]
-	for i, v := range n.w.Vectors[id*Dim : (id+1)*Dim] {
-		x[i] = float32(scale * float32(v))
-	}
-	n.project(row, x[:])
-}
-
-// unknown makes a row of the word's letters alone.
-func (n *Net) unknown(row *[RowLen]float32, runes []rune) {
-	var buf [MaxGrams]uint32
-	grams := Grams(buf[:0], runes)
-	var sum [Dim]int32
-	mask := uint32(1)<<n.w.CharBits - 1
-	for _, g := range grams {
-		at := int(g&mask) * Dim
-		for i, v := range n.w.Chars[at : at+Dim] {
-			sum[i] += int32(v)
-		}
-	}
-	var x [Dim]float32
-	scale := n.w.CharScale / float32(len(grams))
-	for i, v := range sum {
-		x[i] = float32(scale * float32(v))
-	}
-	n.project(row, x[:])
 }
 
 // MaxGrams bounds the letter n-grams of one word.
@@ -216,21 +189,24 @@ func Grams(dst []uint32, w []rune) []uint32 {
 	return dst
 }
 
-var nothing [Gated]float32
-
 // part is what the word k of position i adds: k = Width/2 is the word there.
-func (s *State) part(i, k int) []float32 {
+func (s *State) part(i, k int) []uint64 {
 	if t := i + k - Width/2; t >= 0 && t < s.n {
-		return s.rows[t][k*Gated : (k+1)*Gated]
+		return s.rows[t].part(k)
 	}
-	return nothing[:]
+	return s.none.part(k)
+}
+
+// before sets pre to what the gates of position i get.
+func (n *Net) before(s *State, i int, pre *[Gated]float32) {
+	vec.SumRows(pre[:], n.w.FirstBias[:], n.w.Units[:], s.part(i, 0), s.part(i, 1), s.part(i, 2), s.part(i, 3), s.part(i, 4))
 }
 
 // Run computes the logits of all heads for the tokens of b, without a source's
 // bias. It reports whether there was a token.
 func (n *Net) Run(b *feature.Block, s *State, out *[Outputs]float32) bool {
 	w := n.w
-	s.n = b.N
+	s.n, s.none = b.N, &n.none
 	if b.N == 0 {
 		return false
 	}
@@ -239,9 +215,11 @@ func (n *Net) Run(b *feature.Block, s *State, out *[Outputs]float32) bool {
 	}
 	mean, top := s.pooled[:Channels], s.pooled[Channels:]
 	best := float32(-1e30)
+	var pre [Gated]float32
 	for i := range b.N {
 		h := &s.h[i]
-		vec.GateSum(h[:], w.FirstBias[:], s.part(i, 0), s.part(i, 1), s.part(i, 2), s.part(i, 3), s.part(i, 4))
+		n.before(s, i, &pre)
+		vec.Gate(h[:], pre[:])
 		if i == 0 {
 			copy(top, h[:])
 		} else {
@@ -290,6 +268,10 @@ func (n *Net) Feel(s *State, out *[FeelCount]float32) {
 // At is the state of the convolution at token i of the last Run.
 func (s *State) At(i int) []float32 { return s.h[i][:] }
 
+// Word is the number of the word that token i of the last Run is, by Weights.Keys, or
+// -1 if the network does not know it.
+func (s *State) Word(i int) int { return int(s.ids[i]) }
+
 // SourceBias is what the kind of source adds to the logits of Run.
 func (n *Net) SourceBias(source int) *[Outputs]float32 { return &n.w.Source[source] }
 
@@ -333,15 +315,15 @@ func (n *Net) Attribute(s *State, parts *[MaxTokens]float64) {
 			dh[j-1] += grad[Channels+int(j)-1]
 		}
 		total := vec.Dot(dh[:], s.h[i][:])
-		pre = w.FirstBias
-		for k := range Width {
-			vec.Add(pre[:], s.part(i, k))
-		}
+		n.before(s, i, &pre)
 		vec.GateGrad(dpre[:], pre[:], dh[:])
+		for j, u := range w.Units {
+			dpre[j] *= u
+		}
 		var share [Width]float32
 		left, size := total, float32(0)
 		for k := range share {
-			share[k] = vec.Dot(dpre[:], s.part(i, k))
+			share[k] = vec.DotRow(dpre[:], s.part(i, k))
 			left -= share[k]
 			size += max(share[k], -share[k])
 		}

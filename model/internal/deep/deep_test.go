@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/synapse-analytics/synapse/model/internal/feature"
+	"github.com/synapse-analytics/synapse/model/internal/vec"
 )
 
 // random weights that know a few words.
@@ -50,6 +51,7 @@ func random(seed uint64, words ...string) *Weights {
 		copy(w.Source[i][:], floats(Outputs, 0.3))
 		copy(w.FeelSource[i][:], floats(FeelCount, 0.3))
 	}
+	w.FitUnits()
 	return w
 }
 
@@ -145,4 +147,39 @@ func TestSameBitsWithAndWithoutCache(t *testing.T) {
 	var s State
 	var out [Outputs]float32
 	require.False(t, n.Run(new(feature.Block), &s, &out), "no token, no answer")
+}
+
+// The rows of whole numbers are those of the weights, as near as their steps allow.
+func TestRowsAreNear(t *testing.T) {
+	w := random(3, "the", "good", "battery", "day")
+	n := New(w)
+	var b feature.Block
+	b.Fill("good unknowable", 0)
+	var s State
+	var out [Outputs]float32
+	require.True(t, n.Run(&b, &s, &out))
+	require.Equal(t, 1, s.Word(0))
+	require.Equal(t, -1, s.Word(1))
+
+	var x [2][Dim]float64
+	for i := range Dim {
+		x[0][i] = float64(w.Scales[1]) * float64(w.Vectors[Dim+i])
+	}
+	grams := Grams(nil, b.Runes(1))
+	for _, g := range grams {
+		for i := range Dim {
+			x[1][i] += float64(w.CharScale) / float64(len(grams)) * float64(w.Chars[int(g)%(1<<w.CharBits)*Dim+i])
+		}
+	}
+	for token := range x {
+		for j := range RowLen {
+			want := 0.0
+			for i := range Dim {
+				want += x[token][i] * float64(w.First[i*RowLen+j])
+			}
+			unit := float64(w.Units[j%Gated])
+			got := float64(int(s.rows[token][j/4]>>(16*(j%4))&0xffff)-vec.Zero) * unit
+			require.InDelta(t, want, got, 0.02, "token %d, channel %d", token, j)
+		}
+	}
 }

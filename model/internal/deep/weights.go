@@ -19,6 +19,8 @@ type Weights struct {
 	Caps, Elong [Dim]float32
 	First       []float32 // Dim rows of RowLen
 	FirstBias   [Gated]float32
+	// Units are what 1 stands for in a row's numbers, by channel. See FitUnits.
+	Units       [Gated]float32
 	Attention   [Channels]float32
 	Hidden      []float32 // Pooled rows of Hidden
 	HiddenBias  [Hidden]float32
@@ -64,7 +66,7 @@ func (w *Weights) Append(dst []byte) []byte {
 // floats are all float32 fields in the order of the file.
 func (w *Weights) floats() [][]float32 {
 	out := [][]float32{
-		w.Scales, {w.CharScale}, w.Caps[:], w.Elong[:], w.First, w.FirstBias[:], w.Attention[:],
+		w.Scales, {w.CharScale}, w.Caps[:], w.Elong[:], w.First, w.FirstBias[:], w.Units[:], w.Attention[:],
 		w.Hidden, w.HiddenBias[:], w.Out, w.OutBias[:], w.Feel, w.FeelBias[:], w.FeelOut, w.FeelOutBias[:],
 	}
 	for i := range w.Source {
@@ -113,6 +115,11 @@ func Read(b []byte) (*Weights, error) {
 		}
 		if i == 1 { // the only field that floats returns a copy of
 			w.CharScale = s[0]
+		}
+	}
+	for _, u := range w.Units {
+		if u < minUnit {
+			return nil, fmt.Errorf("%w: unit %g", ErrFormat, u)
 		}
 	}
 	w.Vectors, w.Chars = int8s(b[:Dim*words]), int8s(b[Dim*words:])

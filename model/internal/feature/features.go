@@ -68,6 +68,9 @@ type Set struct {
 	Words, Chars []uint64
 	// WordEnd and CharEnd tell, per token of the block, where its features end.
 	WordEnd, CharEnd [BlockTokens]int32
+	// Plain says that a token's letter n-grams are Letters of its runes: it is a word
+	// that nothing around it marks.
+	Plain [BlockTokens]bool
 }
 
 // Extract replaces the set by the features of b's tokens and moves st on. Per
@@ -78,6 +81,7 @@ func (s *Set) Extract(b *Block, st *State) {
 	before := beforeBut(b)
 	for i := range b.N {
 		t := &b.Tokens[i]
+		s.Plain[i] = false
 		if t.Kind == Sep {
 			st.scope = 0
 			s.WordEnd[i], s.CharEnd[i] = int32(len(words)), int32(len(chars))
@@ -113,6 +117,7 @@ func (s *Set) Extract(b *Block, st *State) {
 			if before[i] {
 				seed += seedPre
 			}
+			s.Plain[i] = seed == 0
 			chars = appendChars(chars, b.Runes(i), seed)
 		} else if t.Kind == Punct {
 			st.scope, st.but = 0, false
@@ -142,6 +147,9 @@ func beforeBut(b *Block) (before [BlockTokens]bool) {
 	}
 	return before
 }
+
+// Letters are the letter n-grams of a word that nothing around it marks.
+func Letters(w []rune) []uint64 { return appendChars(nil, w, 0) }
 
 // charMul scrambles one rune. The n-grams of one start share their work.
 const charMul = 0x9fb21c651e98df25

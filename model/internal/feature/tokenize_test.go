@@ -129,3 +129,25 @@ func TestCharsAreBounded(t *testing.T) {
 	require.LessOrEqual(t, len(got), 4*(MaxChars+2))
 	require.Len(t, appendChars(nil, []rune("ab"), 0), 6) // <a <ab <ab> ab ab> b>
 }
+
+// Weights are stored summed up over the Letters of words, so these must be what
+// Extract finds in a plain one.
+func TestPlainWords(t *testing.T) {
+	var b Block
+	var set Set
+	b.Fill("The room was gooood. Not cheap, small but 😀. We'd say naïve", 0)
+	set.Extract(&b, new(State))
+	plain := map[string]bool{}
+	from := int32(0)
+	for i := range b.N {
+		if set.Plain[i] {
+			plain[b.Text(i)] = true
+			require.Equal(t, Letters(b.Runes(i)), set.Chars[from:set.CharEnd[i]], b.Text(i))
+		}
+		from = set.CharEnd[i]
+	}
+	require.True(t, plain["the"] && plain["good"] && plain["naïve"])
+	require.False(t, plain["cheap"], "under a negation")
+	require.False(t, plain["small"], "before a but")
+	require.False(t, plain["😀"])
+}

@@ -17,7 +17,7 @@ import (
 )
 
 // Format is the layout this package reads and writes.
-const Format = 2
+const Format = 3
 
 const magic = "SYNW"
 
@@ -108,6 +108,9 @@ type Model struct {
 	Version string
 	English Linear
 	Deep    *deep.Weights
+	// Letters are, for each of the network's words, what its letter n-grams add up to
+	// in English.Entries: positive over negative, then neutral.
+	Letters [][2]int16
 	// Blend is by kind of source, the last for no source, and by class of length.
 	Blend    [Sources + 1][Temperatures]Blend
 	Heads    Heads
@@ -122,9 +125,16 @@ func Encode(m *Model) ([]byte, error) {
 	if len(m.Version) == 0 || len(m.Version) > maxVersion {
 		return nil, fmt.Errorf("version of %d bytes, want 1 to %d", len(m.Version), maxVersion)
 	}
+	if len(m.Letters) != len(m.Deep.Keys) {
+		return nil, fmt.Errorf("letters of %d words, want %d", len(m.Letters), len(m.Deep.Keys))
+	}
 	var b writer
 	b.linear(&m.English)
 	b.section(m.Deep.Append(nil))
+	for _, l := range m.Letters {
+		b.buf = binary.LittleEndian.AppendUint16(b.buf, uint16(l[0]))
+		b.buf = binary.LittleEndian.AppendUint16(b.buf, uint16(l[1]))
+	}
 	for i := range m.Blend {
 		for _, w := range m.Blend[i] {
 			b.f64(w.Wide, w.Deep)
@@ -198,7 +208,10 @@ func Decode(data []byte) (m *Model, err error) {
 	}
 	r = reader{buf: body}
 	r.linear(&m.English)
-	network := r.section()
+	if m.Deep, err = deep.Read(r.section()); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
+	}
+	m.Letters = r.letters(len(m.Deep.Keys))
 	for i := range m.Blend {
 		for k := range m.Blend[i] {
 			m.Blend[i][k] = Blend{r.f64(), r.f64()}
@@ -213,9 +226,6 @@ func Decode(data []byte) (m *Model, err error) {
 	m.Targets = r.section()
 	if r.failed || len(r.buf) != 0 || len(m.Targets) > maxSection {
 		return nil, fmt.Errorf("%w: body is damaged", ErrFormat)
-	}
-	if m.Deep, err = deep.Read(network); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrFormat, err)
 	}
 	return m, nil
 }
@@ -328,6 +338,15 @@ func (r *reader) int8s(want int) []int8 {
 	out := make([]int8, len(raw))
 	for i, b := range raw {
 		out[i] = int8(b)
+	}
+	return out
+}
+
+func (r *reader) letters(words int) [][2]int16 {
+	raw := r.take(4 * words)
+	out := make([][2]int16, len(raw)/4)
+	for i := range out {
+		out[i] = [2]int16{int16(binary.LittleEndian.Uint16(raw[4*i:])), int16(binary.LittleEndian.Uint16(raw[4*i+2:]))}
 	}
 	return out
 }

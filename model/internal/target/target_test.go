@@ -122,6 +122,7 @@ func network() *deep.Net {
 	for i := range w.First {
 		w.First[i] = float32(rng.NormFloat64() * 0.1)
 	}
+	w.FitUnits()
 	return deep.New(w)
 }
 

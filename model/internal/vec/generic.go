@@ -36,23 +36,6 @@ func gateGo(h, a, g []float32) {
 	}
 }
 
-func gateSumGo(h, bias, r0, r1, r2, r3, r4 []float32) {
-	n := len(h)
-	// Slices of one length spare a check per load.
-	b, a0, a1, a2, a3, a4 := bias[:n], r0[:n], r1[:n], r2[:n], r3[:n], r4[:n]
-	c, g0, g1, g2, g3, g4 := bias[n:2*n], r0[n:2*n], r1[n:2*n], r2[n:2*n], r3[n:2*n], r4[n:2*n]
-	b, a0, a1, a2, a3, a4 = b[:len(h)], a0[:len(h)], a1[:len(h)], a2[:len(h)], a3[:len(h)], a4[:len(h)]
-	c, g0, g1, g2, g3, g4 = c[:len(h)], g0[:len(h)], g1[:len(h)], g2[:len(h)], g3[:len(h)], g4[:len(h)]
-	for i := range h {
-		x := b[i] + a0[i] + a1[i] + a2[i] + a3[i] + a4[i]
-		y := c[i] + g0[i] + g1[i] + g2[i] + g3[i] + g4[i]
-		ax, ay := abs(x), abs(y)
-		num := float32(x * (float32(1+ay) + y))
-		den := float32((1 + ax) * (1 + ay))
-		h[i] = float32(float32(num/den) * 0.5)
-	}
-}
-
 func gateGradGo(dpre, pre, dh []float32) {
 	n := len(dh)
 	dpre, pre = dpre[:2*n], pre[:2*n]
@@ -78,6 +61,11 @@ func dotGo(a, b []float32) float32 {
 			s[j] += float32(a[i+j] * b[i+j])
 		}
 	}
+	return fold(&s)
+}
+
+// fold adds up the lanes in the order that the assembly does.
+func fold(s *[Lanes]float32) float32 {
 	return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]))
 }
 

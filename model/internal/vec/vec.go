@@ -51,18 +51,6 @@ func Gate(h, pre []float32) {
 	gateGo(h, a, g)
 }
 
-// GateSum is Gate of the sum of bias and five rows, added in their order.
-// len(h) must be a multiple of Lanes; bias and the rows are twice as long.
-func GateSum(h, bias, r0, r1, r2, r3, r4 []float32) {
-	n := len(h)
-	if simd {
-		_, _, _, _, _, _ = bias[2*n-1], r0[2*n-1], r1[2*n-1], r2[2*n-1], r3[2*n-1], r4[2*n-1]
-		gateSumAsm(&h[0], &bias[0], &r0[0], &r1[0], &r2[0], &r3[0], &r4[0], n)
-		return
-	}
-	gateSumGo(h, bias, r0, r1, r2, r3, r4)
-}
-
 // GateGrad sets dpre to the gradient of Gate at pre, times dh. len(dh) must be a
 // multiple of Lanes; dpre and pre are twice as long.
 func GateGrad(dpre, pre, dh []float32) {

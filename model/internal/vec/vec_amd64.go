@@ -23,9 +23,6 @@ func maxAsm(dst, src *float32, n int)
 func gateAsm(h, a, b *float32, n int)
 
 //go:noescape
-func gateSumAsm(h, bias, r0, r1, r2, r3, r4 *float32, n int)
-
-//go:noescape
 func gateGradAsm(dpre, pre, dh *float32, n int)
 
 //go:noescape
@@ -36,3 +33,18 @@ func mul4x16(c *float32, ldc int, a *float32, lda int, b *float32, ldb int, k in
 
 //go:noescape
 func mul1x16(c, a, b *float32, ldb, k int)
+
+//go:noescape
+func sumRowsAsm(pre, bias, unit *float32, r0, r1, r2, r3, r4 *uint64, n int)
+
+//go:noescape
+func dotRowAsm(x *float32, row *uint64, n int) float32
+
+//go:noescape
+func roundAsm(row *uint64, sums *int32, ratio *float32, n int, scale float32)
+
+//go:noescape
+func addBytesAsm(dst *int16, src *int8, n int)
+
+//go:noescape
+func mulPairsAsm(sums *int32, x, w *int16, pairs, cols int)

@@ -112,57 +112,6 @@ gate8:
 	VZEROUPPER
 	RET
 
-// func gateSumAsm(h, bias, r0, r1, r2, r3, r4 *float32, n int)
-TEXT ·gateSumAsm(SB), NOSPLIT, $0-64
-	MOVQ h+0(FP), DI
-	MOVQ bias+8(FP), SI
-	MOVQ r0+16(FP), R8
-	MOVQ r1+24(FP), R9
-	MOVQ r2+32(FP), R10
-	MOVQ r3+40(FP), R11
-	MOVQ r4+48(FP), R12
-	MOVQ n+56(FP), CX
-	LEAQ (CX*4), DX           // from values to gates, in bytes
-	MOVL $0x7fffffff, AX
-	VMOVD AX, X10
-	VPBROADCASTD X10, Y10
-	MOVL $0x3f800000, AX
-	VMOVD AX, X11
-	VPBROADCASTD X11, Y11
-	MOVL $0x3f000000, AX
-	VMOVD AX, X12
-	VPBROADCASTD X12, Y12
-	XORQ BX, BX
-gatesum8:
-	VMOVUPS (SI)(BX*1), Y0
-	VADDPS  (R8)(BX*1), Y0, Y0
-	VADDPS  (R9)(BX*1), Y0, Y0
-	VADDPS  (R10)(BX*1), Y0, Y0
-	VADDPS  (R11)(BX*1), Y0, Y0
-	VADDPS  (R12)(BX*1), Y0, Y0
-	LEAQ (BX)(DX*1), AX
-	VMOVUPS (SI)(AX*1), Y1
-	VADDPS  (R8)(AX*1), Y1, Y1
-	VADDPS  (R9)(AX*1), Y1, Y1
-	VADDPS  (R10)(AX*1), Y1, Y1
-	VADDPS  (R11)(AX*1), Y1, Y1
-	VADDPS  (R12)(AX*1), Y1, Y1
-	VANDPS  Y10, Y0, Y2
-	VANDPS  Y10, Y1, Y3
-	VADDPS  Y2, Y11, Y2
-	VADDPS  Y3, Y11, Y3
-	VADDPS  Y1, Y3, Y4
-	VMULPS  Y4, Y0, Y4
-	VMULPS  Y3, Y2, Y2
-	VDIVPS  Y2, Y4, Y4
-	VMULPS  Y12, Y4, Y4
-	VMOVUPS Y4, (DI)(BX*1)
-	ADDQ $32, BX
-	SUBQ $8, CX
-	JNZ  gatesum8
-	VZEROUPPER
-	RET
-
 // func gateGradAsm(dpre, pre, dh *float32, n int)
 TEXT ·gateGradAsm(SB), NOSPLIT, $0-32
 	MOVQ dpre+0(FP), DI
@@ -322,5 +271,170 @@ mul1:
 	JNZ  mul1
 	VMOVUPS Y0, (DI)
 	VMOVUPS Y1, 32(DI)
+	VZEROUPPER
+	RET
+
+// func sumRowsAsm(pre, bias, unit *float32, r0, r1, r2, r3, r4 *uint64, n int)
+// n is a multiple of 16.
+TEXT ·sumRowsAsm(SB), NOSPLIT, $0-72
+	MOVQ pre+0(FP), DI
+	MOVQ bias+8(FP), SI
+	MOVQ unit+16(FP), DX
+	MOVQ r0+24(FP), R8
+	MOVQ r1+32(FP), R9
+	MOVQ r2+40(FP), R10
+	MOVQ r3+48(FP), R11
+	MOVQ r4+56(FP), R12
+	MOVQ n+64(FP), CX
+	MOVL $32765, AX           // terms * Zero
+	VMOVD AX, X10
+	VPBROADCASTW X10, Y10
+	XORQ BX, BX
+sumrows16:
+	VMOVDQU (R8)(BX*1), Y0
+	VPADDW  (R9)(BX*1), Y0, Y0
+	VPADDW  (R10)(BX*1), Y0, Y0
+	VPADDW  (R11)(BX*1), Y0, Y0
+	VPADDW  (R12)(BX*1), Y0, Y0
+	VPSUBW  Y10, Y0, Y0
+	VEXTRACTI128 $1, Y0, X1
+	VPMOVSXWD X0, Y0
+	VPMOVSXWD X1, Y1
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VMULPS  (DX)(BX*2), Y0, Y0
+	VMULPS  32(DX)(BX*2), Y1, Y1
+	VADDPS  (SI)(BX*2), Y0, Y0
+	VADDPS  32(SI)(BX*2), Y1, Y1
+	VMOVUPS Y0, (DI)(BX*2)
+	VMOVUPS Y1, 32(DI)(BX*2)
+	ADDQ $32, BX
+	SUBQ $16, CX
+	JNZ  sumrows16
+	VZEROUPPER
+	RET
+
+// func dotRowAsm(x *float32, row *uint64, n int) float32
+TEXT ·dotRowAsm(SB), NOSPLIT, $0-28
+	MOVQ x+0(FP), DI
+	MOVQ row+8(FP), SI
+	MOVQ n+16(FP), CX
+	MOVL $6553, AX            // Zero
+	VMOVD AX, X10
+	VPBROADCASTD X10, Y10
+	VXORPS Y0, Y0, Y0
+dotrow8:
+	VPMOVZXWD (SI), Y1
+	VPSUBD  Y10, Y1, Y1
+	VCVTDQ2PS Y1, Y1
+	VMULPS  (DI), Y1, Y1
+	VADDPS  Y1, Y0, Y0
+	ADDQ $32, DI
+	ADDQ $16, SI
+	SUBQ $8, CX
+	JNZ  dotrow8
+	VEXTRACTF128 $1, Y0, X1
+	VADDPS  X1, X0, X0        // as in dotAsm
+	VPERMILPD $1, X0, X1
+	VADDPS  X1, X0, X0
+	VMOVSHDUP X0, X1
+	VADDSS  X1, X0, X0
+	VMOVSS  X0, ret+24(FP)
+	VZEROUPPER
+	RET
+
+// func roundAsm(row *uint64, sums *int32, ratio *float32, n int, scale float32)
+// n is a multiple of 16.
+TEXT ·roundAsm(SB), NOSPLIT, $0-36
+	MOVQ row+0(FP), DI
+	MOVQ sums+8(FP), SI
+	MOVQ ratio+16(FP), DX
+	MOVQ n+24(FP), CX
+	VBROADCASTSS scale+32(FP), Y9
+	MOVL $6553, AX            // Zero
+	VMOVD AX, X10
+	VPBROADCASTD X10, Y10
+	VCVTDQ2PS Y10, Y11        // and as a float
+	VPXOR   Y12, Y12, Y12
+	VSUBPS  Y11, Y12, Y12     // and its negative
+round16:
+	VCVTDQ2PS (SI), Y0
+	VCVTDQ2PS 32(SI), Y1
+	VMULPS  (DX), Y0, Y0
+	VMULPS  32(DX), Y1, Y1
+	VMULPS  Y9, Y0, Y0
+	VMULPS  Y9, Y1, Y1
+	VMAXPS  Y12, Y0, Y0
+	VMAXPS  Y12, Y1, Y1
+	VMINPS  Y11, Y0, Y0
+	VMINPS  Y11, Y1, Y1
+	VCVTPS2DQ Y0, Y0
+	VCVTPS2DQ Y1, Y1
+	VPADDD  Y10, Y0, Y0
+	VPADDD  Y10, Y1, Y1
+	VPACKUSDW Y1, Y0, Y0      // within the 128-bit halves
+	VPERMQ  $0xd8, Y0, Y0
+	VMOVDQU Y0, (DI)
+	ADDQ $32, DI
+	ADDQ $64, SI
+	ADDQ $64, DX
+	SUBQ $16, CX
+	JNZ  round16
+	VZEROUPPER
+	RET
+
+// func addBytesAsm(dst *int16, src *int8, n int)
+// n is a multiple of 16.
+TEXT ·addBytesAsm(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), DI
+	MOVQ src+8(FP), SI
+	MOVQ n+16(FP), CX
+addbytes16:
+	VPMOVSXBW (SI), Y0
+	VPADDW  (DI), Y0, Y0
+	VMOVDQU Y0, (DI)
+	ADDQ $32, DI
+	ADDQ $16, SI
+	SUBQ $16, CX
+	JNZ  addbytes16
+	VZEROUPPER
+	RET
+
+// func mulPairsAsm(sums *int32, x, w *int16, pairs, cols int)
+// cols is a multiple of 32; see pairs for the order of w.
+TEXT ·mulPairsAsm(SB), NOSPLIT, $0-40
+	MOVQ sums+0(FP), DI
+	MOVQ x+8(FP), SI
+	MOVQ w+16(FP), BX
+	MOVQ pairs+24(FP), R8
+	MOVQ cols+32(FP), R9
+mulblock:
+	MOVQ SI, DX
+	MOVQ R8, CX
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+mulpair:
+	VPBROADCASTD (DX), Y8
+	VPMADDWD (BX), Y8, Y4
+	VPMADDWD 32(BX), Y8, Y5
+	VPMADDWD 64(BX), Y8, Y6
+	VPMADDWD 96(BX), Y8, Y7
+	VPADDD  Y4, Y0, Y0
+	VPADDD  Y5, Y1, Y1
+	VPADDD  Y6, Y2, Y2
+	VPADDD  Y7, Y3, Y3
+	ADDQ $4, DX
+	ADDQ $128, BX
+	DECQ CX
+	JNZ  mulpair
+	VMOVDQU Y0, (DI)
+	VMOVDQU Y1, 32(DI)
+	VMOVDQU Y2, 64(DI)
+	VMOVDQU Y3, 96(DI)
+	ADDQ $128, DI
+	SUBQ $32, R9
+	JNZ  mulblock
 	VZEROUPPER
 	RET
