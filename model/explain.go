@@ -36,27 +36,20 @@ func newEvidence(text string) *evidence {
 
 // linear notes what the table says about each token of the block, and adds it to
 // the totals. The weight of an n-gram is shared evenly among the tokens that it covers.
-// run says that the network has run on the block.
-func (e *evidence) linear(s *Scorer, t *table, run bool, sc *scratch) {
+func (e *evidence) linear(t *table, known letters, sc *scratch) {
 	b, set, total := &sc.block, &sc.set, &sc.total
 	e.base = len(e.parts)
-	word, char := int32(0), int32(0)
+	word := int32(0)
 	for i := range b.N {
 		words := set.Words[word:set.WordEnd[i]]
-		chars := set.Chars[char:set.CharEnd[i]]
-		word, char = set.WordEnd[i], set.CharEnd[i]
+		word = set.WordEnd[i]
 		tok := &b.Tokens[i]
 		self := len(e.parts)
 		e.parts = append(e.parts, part{start: tok.Start, end: tok.End})
 		if len(words) == 0 {
 			continue
 		}
-		var d, n int64
-		if run {
-			d, n = s.letters.of(t, i, set, &sc.net)
-		} else {
-			d, n = t.sum(chars)
-		}
+		d, n := known.of(t, i, set, &sc.net)
 		total.charD += d
 		total.charN += n
 		e.parts[self].wide += float64(float64(d) * t.char)

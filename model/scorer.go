@@ -200,14 +200,14 @@ func (s *Scorer) read(in *Input, sc *scratch, known *verdict, want Extra, ev *ev
 			}
 		}
 		run := sc.lang.english && s.network.Run(&sc.block, &sc.net, &sc.out)
-		switch {
-		case ev != nil:
-			ev.linear(s, t, run, sc)
-		case run:
-			sc.total.addEnglish(t, s.letters, &sc.block, &sc.set, &sc.net)
-		default:
-			sc.total.words(t, sc.set.Words)
-			sc.total.chars(t, sc.set.Chars)
+		var known letters
+		if run {
+			known = s.letters
+		}
+		if ev == nil {
+			sc.total.add(t, known, sc.block.N, &sc.set, &sc.net)
+		} else {
+			ev.linear(t, known, sc)
 		}
 		if run {
 			n := float64(sc.block.N)

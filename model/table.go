@@ -47,18 +47,6 @@ type sums struct {
 	wordD, wordN, charD, charN int64
 }
 
-func (a *sums) words(t *table, features []uint64) {
-	d, n := t.sum(features)
-	a.wordD += d
-	a.wordN += n
-}
-
-func (a *sums) chars(t *table, features []uint64) {
-	d, n := t.sum(features)
-	a.charD += d
-	a.charN += n
-}
-
 // letters are the sums over the letter n-grams of the words that the network knows.
 // There are five times as many n-grams of letters as of words.
 type letters [][2]int16
@@ -75,10 +63,13 @@ func LetterSums(l *modelfile.Linear, words []string) [][2]int16 {
 	return out
 }
 
-// of are the sums for token i of a text that the network has run on.
+// of are the sums for token i of a block: those of its word if there are letters and
+// the network, which then ran on the block, knows it.
 func (l letters) of(t *table, i int, set *feature.Set, net *deep.State) (d, n int64) {
-	if word := net.Word(i); word >= 0 && set.Plain[i] {
-		return int64(l[word][0]), int64(l[word][1])
+	if l != nil && set.Plain[i] {
+		if word := net.Word(i); word >= 0 {
+			return int64(l[word][0]), int64(l[word][1])
+		}
 	}
 	start := int32(0)
 	if i > 0 {
@@ -87,11 +78,13 @@ func (l letters) of(t *table, i int, set *feature.Set, net *deep.State) (d, n in
 	return t.sum(set.Chars[start:set.CharEnd[i]])
 }
 
-// addEnglish is words and chars for a block that the network has run on.
-func (a *sums) addEnglish(t *table, l letters, b *feature.Block, set *feature.Set, net *deep.State) {
-	a.words(t, set.Words)
-	for i := range b.N {
-		d, n := l.of(t, i, set, net)
+// add adds the weights of a block of so many tokens.
+func (a *sums) add(t *table, l letters, tokens int, set *feature.Set, net *deep.State) {
+	d, n := t.sum(set.Words)
+	a.wordD += d
+	a.wordN += n
+	for i := range tokens {
+		d, n = l.of(t, i, set, net)
 		a.charD += d
 		a.charN += n
 	}
