@@ -114,7 +114,6 @@ type State struct {
 	rows   [MaxTokens]*row
 	own    [MaxTokens]row
 	ids    [MaxTokens]int32
-	none   *row
 	h      [MaxTokens][Channels]float32
 	att    [MaxTokens]float32
 	pooled [Pooled]float32
@@ -190,23 +189,24 @@ func Grams(dst []uint32, w []rune) []uint32 {
 }
 
 // part is what the word k of position i adds: k = Width/2 is the word there.
-func (s *State) part(i, k int) []uint64 {
+func (n *Net) part(s *State, i, k int) []uint64 {
 	if t := i + k - Width/2; t >= 0 && t < s.n {
 		return s.rows[t].part(k)
 	}
-	return s.none.part(k)
+	return n.none.part(k)
 }
 
 // before sets pre to what the gates of position i get.
 func (n *Net) before(s *State, i int, pre *[Gated]float32) {
-	vec.SumRows(pre[:], n.w.FirstBias[:], n.w.Units[:], s.part(i, 0), s.part(i, 1), s.part(i, 2), s.part(i, 3), s.part(i, 4))
+	vec.SumRows(pre[:], n.w.FirstBias[:], n.w.Units[:],
+		n.part(s, i, 0), n.part(s, i, 1), n.part(s, i, 2), n.part(s, i, 3), n.part(s, i, 4))
 }
 
 // Run computes the logits of all heads for the tokens of b, without a source's
 // bias. It reports whether there was a token.
 func (n *Net) Run(b *feature.Block, s *State, out *[Outputs]float32) bool {
 	w := n.w
-	s.n, s.none = b.N, &n.none
+	s.n = b.N
 	if b.N == 0 {
 		return false
 	}
@@ -323,7 +323,7 @@ func (n *Net) Attribute(s *State, parts *[MaxTokens]float64) {
 		var share [Width]float32
 		left, size := total, float32(0)
 		for k := range share {
-			share[k] = vec.DotRow(dpre[:], s.part(i, k))
+			share[k] = vec.DotRow(dpre[:], n.part(s, i, k))
 			left -= share[k]
 			size += max(share[k], -share[k])
 		}

@@ -1,5 +1,15 @@
 #include "textflag.h"
 
+// FOLD sums the lanes of Y0 into the first of X0, as fold does: 0+4 1+5 2+6 3+7, then
+// the first two of these plus the last two, then those two.
+#define FOLD \
+	VEXTRACTF128 $1, Y0, X1; \
+	VADDPS    X1, X0, X0;    \
+	VPERMILPD $1, X0, X1;    \
+	VADDPS    X1, X0, X0;    \
+	VMOVSHDUP X0, X1;        \
+	VADDSS    X1, X0, X0
+
 // n is a multiple of 8 and above 0 in all of these.
 
 // func addAsm(dst, src *float32, n int)
@@ -172,12 +182,7 @@ dot8:
 	ADDQ $32, SI
 	SUBQ $8, CX
 	JNZ  dot8
-	VEXTRACTF128 $1, Y0, X1
-	VADDPS  X1, X0, X0        // 0+4 1+5 2+6 3+7
-	VPERMILPD $1, X0, X1      // 2+6 3+7
-	VADDPS  X1, X0, X0
-	VMOVSHDUP X0, X1
-	VADDSS  X1, X0, X0
+	FOLD
 	VMOVSS  X0, ret+24(FP)
 	VZEROUPPER
 	RET
@@ -333,12 +338,7 @@ dotrow8:
 	ADDQ $16, SI
 	SUBQ $8, CX
 	JNZ  dotrow8
-	VEXTRACTF128 $1, Y0, X1
-	VADDPS  X1, X0, X0        // as in dotAsm
-	VPERMILPD $1, X0, X1
-	VADDPS  X1, X0, X0
-	VMOVSHDUP X0, X1
-	VADDSS  X1, X0, X0
+	FOLD
 	VMOVSS  X0, ret+24(FP)
 	VZEROUPPER
 	RET
