@@ -204,3 +204,28 @@ func FuzzScore(f *testing.F) {
 		checkResult(t, r)
 	})
 }
+
+// What is stored for the letters of a known word is what its n-grams add up to.
+func TestLettersAreTheirSums(t *testing.T) {
+	s := Default()
+	known := 0
+	for _, text := range append(goldenTexts, tweet, review) {
+		var sc scratch
+		sc.block.Fill(text, 0)
+		sc.set.Extract(&sc.block, &sc.state)
+		if !s.network.Run(&sc.block, &sc.net, &sc.out) {
+			continue
+		}
+		from := int32(0)
+		for i := range sc.block.N {
+			d, n := s.english.sum(sc.set.Chars[from:sc.set.CharEnd[i]])
+			gotD, gotN := s.letters.of(&s.english, i, &sc.set, &sc.net)
+			require.Equal(t, [2]int64{d, n}, [2]int64{gotD, gotN}, "%q in %q", sc.block.Text(i), text)
+			if sc.net.Word(i) >= 0 && sc.set.Plain[i] {
+				known++
+			}
+			from = sc.set.CharEnd[i]
+		}
+	}
+	require.Greater(t, known, 200)
+}
