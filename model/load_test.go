@@ -13,7 +13,7 @@ import (
 )
 
 func TestDefault(t *testing.T) {
-	require.Equal(t, "synapse-3", Default().Version())
+	require.Equal(t, "synapse-4", Default().Version())
 	require.Same(t, Default(), Default())
 	require.LessOrEqual(t, len(embeddedWeights), 32<<20)
 }

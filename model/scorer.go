@@ -127,7 +127,7 @@ func newScorer(m *modelfile.Model) (*Scorer, error) {
 	return s, nil
 }
 
-// Version names the weights, such as "synapse-3". Two scorers of one version give
+// Version names the weights, such as "synapse-4". Two scorers of one version give
 // the same bits for the same input.
 func (s *Scorer) Version() string { return s.version }
 

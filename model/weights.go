@@ -9,10 +9,10 @@ import (
 	"github.com/synapse-analytics/synapse/model/internal/modelfile"
 )
 
-//go:embed weights/synapse-3.bin
+//go:embed weights/synapse-4.bin
 var embeddedWeights []byte
 
-//go:embed weights/synapse-3.json
+//go:embed weights/synapse-4.json
 var embeddedCard []byte
 
 // Card describes a model: what it is, what it answers in, and how well it did on

@@ -33,6 +33,8 @@ type item struct {
 	long   bool // train on windows of it
 	deep   bool // for the network alone
 	made   bool // not a natural text: nothing is calibrated on it
+	held   bool // to be calibrated on, whatever its hash
+	phrase bool // of a parsed sentence: trained on unless held
 }
 
 // plain is an item without labels.
@@ -186,11 +188,18 @@ func row(r dataset.Row, source model.Kind) item {
 }
 
 func (l *loader) reviews() error {
+	held, err := l.heldPhrases()
+	if err != nil {
+		return err
+	}
 	if err := l.rows("sst5_train_phrases", "kind", func(r dataset.Row) {
 		it := row(r, model.Review)
 		it.weight, it.stars = phraseWeight(r), int8(r.Label[0]-'0')
+		it.phrase, it.held = true, held[r.Text]
 		l.add(it)
-		l.emphasis(r.Text, it.stars)
+		if !it.held {
+			l.emphasis(r.Text, it.stars)
+		}
 		l.english(r.Text)
 	}); err != nil {
 		return err
@@ -211,6 +220,25 @@ func (l *loader) reviews() error {
 		l.add(it)
 		l.english(r.Text)
 	})
+}
+
+// heldPhrases are the sentences to calibrate on and all phrases of two words or
+// more within them: a phrase in training says how the sentence around it feels, so
+// on a sentence alone the answers would look surer than they are.
+func (l *loader) heldPhrases() (map[string]bool, error) {
+	held := map[string]bool{}
+	err := l.rows("sst5_train_phrases", "kind", func(r dataset.Row) {
+		if r.Extra != "sentence" || !toCalibrate(r.Text) {
+			return
+		}
+		words := strings.Fields(r.Text)
+		for i := range words {
+			for j := i + 2; j <= len(words); j++ {
+				held[strings.Join(words[i:j], " ")] = true
+			}
+		}
+	})
+	return held, err
 }
 
 // How sure a reader is of a phrase, as it stands and with emphasis: shouted,
@@ -552,10 +580,12 @@ func (l *loader) composed() {
 // it what the answers are weighed and cut by.
 const calibrationShare = 20
 
+func toCalibrate(text string) bool { return hash(text)%calibrationShare == 7 }
+
 // split sets the calibration texts apart, by their hash: copies go together.
 func split(all []item) (fit, calibration []item) {
 	for _, it := range all {
-		if !it.made && hash(it.text)%calibrationShare == 7 {
+		if it.held || !it.made && !it.phrase && toCalibrate(it.text) {
 			calibration = append(calibration, it)
 		} else {
 			fit = append(fit, it)

@@ -33,22 +33,24 @@ func (u unit) elong() bool { return u&2 != 0 }
 
 // deepConfig is the recipe of one network.
 type deepConfig struct {
-	seed        uint64
-	epochs      int
-	batch       int
-	rate        float64
-	decay       float64
-	dropPooled  float64
-	dropHidden  float64
-	dropWord    float64
-	hintDrop    float64
-	softShare   float64 // weight of soft labels beside the hard ones
-	tableFactor float64 // rate of the tables against that of the dense layers
+	seed          uint64
+	epochs        int
+	teacherEpochs int
+	batch         int
+	rate          float64
+	decay         float64
+	dropPooled    float64
+	dropHidden    float64
+	dropWord      float64
+	hintDrop      float64
+	softShare     float64 // weight of soft labels beside the hard ones
+	madeLast      float32 // factor of the weight of rows that are not natural, in the last epoch
+	tableFactor   float64 // rate of the tables against that of the dense layers
 }
 
 var deepDefaults = deepConfig{
-	seed: 1, epochs: 2, batch: 256, rate: 3e-3, decay: 1e-4,
-	dropPooled: 0.3, dropHidden: 0.2, dropWord: 0.05, hintDrop: 0.3, softShare: 0.7, tableFactor: 0.5,
+	seed: 1, epochs: 3, teacherEpochs: 2, batch: 256, rate: 3e-3, decay: 1e-4,
+	dropPooled: 0.3, dropHidden: 0.2, dropWord: 0.05, hintDrop: 0.3, softShare: 0.7, madeLast: 0.5, tableFactor: 0.5,
 }
 
 // param is a dense parameter with the state of Adam.
@@ -472,7 +474,7 @@ func abs32(x float32) float32 {
 
 // loss fills the gradients of the logits, of items that are a part of a batch of
 // so many, and returns the sum of the losses of the sentiment head.
-func (n *trainNet) loss(items []*item, batch int, dlogits []float32) float64 {
+func (n *trainNet) loss(items []*item, batch int, made float32, dlogits []float32) float64 {
 	clear(dlogits)
 	scale := 1 / float32(batch)
 	total := 0.0
@@ -480,6 +482,9 @@ func (n *trainNet) loss(items []*item, batch int, dlogits []float32) float64 {
 		l := n.logits[i*outputs : (i+1)*outputs]
 		d := dlogits[i*outputs : (i+1)*outputs]
 		w := it.weight * scale
+		if it.made {
+			w *= made
+		}
 		hard := w
 		if it.soft != nil {
 			share := float32(n.cfg.softShare)

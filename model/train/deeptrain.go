@@ -63,7 +63,7 @@ type share struct {
 	loss    float64
 }
 
-func (s *share) run(batch int) {
+func (s *share) run(batch int, made float32) {
 	if len(s.items) == 0 {
 		s.loss = 0
 		return
@@ -73,7 +73,7 @@ func (s *share) run(batch int) {
 		s.dlogits = make([]float32, need)
 	}
 	d := s.dlogits[:len(s.items)*outputs]
-	s.loss = s.net.loss(s.items, batch, d)
+	s.loss = s.net.loss(s.items, batch, made, d)
 	s.net.backward(d, s.sources)
 }
 
@@ -96,6 +96,10 @@ func (n *trainNet) fit(items []item, say func(string, ...any)) {
 	steps := (len(order) + cfg.batch - 1) / cfg.batch * cfg.epochs
 	step := 0
 	for epoch := range cfg.epochs {
+		made := float32(1)
+		if epoch == cfg.epochs-1 {
+			made = cfg.madeLast
+		}
 		rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		loss := 0.0
 		for at := 0; at < len(order); at += cfg.batch {
@@ -122,7 +126,7 @@ func (n *trainNet) fit(items []item, say func(string, ...any)) {
 			}
 			var wg sync.WaitGroup
 			for k := range shares {
-				wg.Go(func() { shares[k].run(len(batch)) })
+				wg.Go(func() { shares[k].run(len(batch), made) })
 			}
 			wg.Wait()
 			for k := range shares {

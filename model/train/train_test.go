@@ -82,6 +82,69 @@ func TestTrainingIsRepeatable(t *testing.T) {
 	require.Greater(t, bad.Emotions[2], good.Emotions[2], "anger")
 }
 
+// A soft label must not depend on the label of its own text: the teacher has not
+// seen it.
+func TestTeachersHaveNotSeenWhatTheyLabel(t *testing.T) {
+	cfg := deepConfig{seed: 1, epochs: 1, teacherEpochs: 1, batch: 16, rate: 3e-3, tableFactor: 0.5}
+	labels := func(flip int) (soft []*[3]float32, items []item) {
+		v := newVocabulary()
+		for i := range 60 {
+			it := plain
+			it.text = "text number " + string(rune('a'+i%26)) + string(rune('a'+i/26))
+			it.class = int8(i % 3)
+			switch i {
+			case flip:
+				it.class = int8((i + 1) % 3)
+			case 57:
+				it.made = true
+			case 58:
+				it.four, it.binary = 1, true
+			case 59:
+				it.class, it.deep, it.emoji = noLabel, true, 3
+			}
+			it.units = v.units(it.text)
+			items = append(items, it)
+		}
+		v.settle(map[string][]float32{}, nil)
+		teach(items, cfg, v, func(int) []float32 { return nil }, ignore)
+		for i := range items {
+			soft = append(soft, items[i].soft)
+		}
+		return soft, items
+	}
+	as, items := labels(-1)
+	flipped, _ := labels(7)
+	require.Equal(t, as[7], flipped[7])
+	require.NotEqual(t, as, flipped, "the other half is labelled otherwise")
+	require.Nil(t, as[57], "made up")
+	require.Nil(t, as[58], "of one of four emotions")
+	require.NotNil(t, as[59])
+	require.InDelta(t, teachWeight, items[59].weight, 1e-6)
+	require.InDelta(t, 1, as[7][0]+as[7][1]+as[7][2], 1e-5)
+}
+
+// What is calibrated on must not be known from a phrase of it.
+func TestSplit(t *testing.T) {
+	var all []item
+	for i := range 400 {
+		it := plain
+		it.text, it.phrase = string(rune('a'+i%26))+" "+string(rune('a'+i/26)), i%2 == 0
+		it.held = i%20 == 0
+		all = append(all, it)
+	}
+	fit, calibration := split(all)
+	require.Len(t, append(fit, calibration...), len(all))
+	natural := 0
+	for _, it := range calibration {
+		require.Equal(t, it.phrase, it.held, "a phrase is calibrated on if it is held, another text by its hash")
+		if !it.phrase {
+			natural++
+		}
+	}
+	require.Positive(t, natural)
+	require.Equal(t, 20, len(calibration)-natural)
+}
+
 // The gradient must be the slope of the loss.
 func TestGradient(t *testing.T) {
 	const h = 1e-6
