@@ -5,29 +5,20 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+
+	"github.com/synapse-analytics/synapse/internal/dberr"
 )
 
 // The kinds of error that callers act on; match them with errors.Is.
 var (
-	// ErrBusy says that another connection held the lock, or all connections
-	// were taken, for longer than allowed. The same call can succeed later.
-	ErrBusy = errors.New("database is busy")
-	// ErrFull says that the disk, or the file's size limit, is full. Nothing of
-	// the transaction was kept.
-	ErrFull = errors.New("database disk is full")
-	// ErrConstraint says that a row breaks a constraint of the schema.
-	ErrConstraint = errors.New("database constraint violated")
-	// ErrUnique is the ErrConstraint of a unique index or primary key.
-	ErrUnique = errors.New("database row exists")
-	// ErrIO says that reading, writing or syncing failed. Whether the last
-	// commit is on disk is unknown: do not retry on the same connection, stop.
-	ErrIO = errors.New("database input or output failed")
-	// ErrCorrupt says that the file is damaged or is not a database.
-	ErrCorrupt = errors.New("database file is damaged")
-	// ErrReadOnly says that a reader connection was asked to write.
-	ErrReadOnly = errors.New("database connection is read-only")
-	// ErrClosed says that the database was closed.
-	ErrClosed = errors.New("database is closed")
+	ErrBusy       = dberr.ErrBusy
+	ErrFull       = dberr.ErrFull
+	ErrConstraint = dberr.ErrConstraint
+	ErrUnique     = dberr.ErrUnique
+	ErrIO         = dberr.ErrIO
+	ErrCorrupt    = dberr.ErrCorrupt
+	ErrReadOnly   = dberr.ErrReadOnly
+	ErrClosed     = dberr.ErrClosed
 )
 
 // SQLite's primary result codes, and the extended ones that are told apart

@@ -9,6 +9,9 @@ import (
 
 	"github.com/synapse-analytics/synapse/internal/queue"
 	"github.com/synapse-analytics/synapse/services/query"
+	"github.com/synapse-analytics/synapse/services/query/store/dims"
+	"github.com/synapse-analytics/synapse/services/query/store/record"
+	"github.com/synapse-analytics/synapse/services/query/store/rollup"
 )
 
 // chunkSizes are the rows of the INSERT statements, the largest first: one
@@ -29,21 +32,18 @@ var (
 // statements writes the INSERTs of each size.
 func statements() (events, rollups map[int]string) {
 	events, rollups = map[int]string{}, map[int]string{}
-	sets := make([]string, len(rollNames))
-	for i, n := range rollNames {
+	sets := make([]string, len(rollup.Columns))
+	for i, n := range rollup.Columns {
 		sets[i] = n + " = " + n + " + excluded." + n
 	}
 	for _, n := range chunkSizes {
 		events[n] = "INSERT INTO events (seq, project, dims, id, occurred_us, accepted_us, label, score_e4, user_id, text, attributes, extra, mixed, emotions) " +
 			"VALUES " + rows(eventColumns, n) + " ON CONFLICT DO NOTHING"
-		rollups[n] = "INSERT INTO rollups (project, grain, bucket, dims, " + strings.Join(rollNames, ", ") + ") " +
-			"VALUES " + rows(rollColumns, n) + " ON CONFLICT DO UPDATE SET " + strings.Join(sets, ", ")
+		rollups[n] = "INSERT INTO rollups (project, grain, bucket, dims, " + strings.Join(rollup.Columns, ", ") + ") " +
+			"VALUES " + rows(4+len(rollup.Columns), n) + " ON CONFLICT DO UPDATE SET " + strings.Join(sets, ", ")
 	}
 	return events, rollups
 }
-
-// hourKey is a row of the balance.
-type hourKey struct{ project, hour int64 }
 
 // applier carries a batch through its transaction.
 type applier struct {
@@ -52,8 +52,8 @@ type applier struct {
 	b       *query.Batch
 	out     query.Outcome
 	next    int64
-	rolls   *rollups
-	balance map[hourKey]*query.Counters
+	rolls   *rollup.Set
+	balance rollup.Balance
 	events  []*query.Event
 	ids     []eventIDs
 	extra   []byte
@@ -66,7 +66,7 @@ type eventIDs struct{ project, dims, fold int64 }
 func (s *Store) Apply(ctx context.Context, b *query.Batch) (query.Outcome, error) {
 	a := applier{s: s, b: b}
 	err := s.write(ctx, func(c *rawConn) error {
-		a = applier{s: s, c: c, b: b, rolls: newRollups(), balance: map[hourKey]*query.Counters{}}
+		a = applier{s: s, c: c, b: b, rolls: rollup.NewSet(), balance: rollup.Balance{}}
 		return a.run(ctx)
 	})
 	if err != nil {
@@ -97,7 +97,7 @@ func (a *applier) run(ctx context.Context) error {
 		}
 		a.events, a.ids = a.events[n:], a.ids[n:]
 	}
-	a.rolls.spread()
+	a.rolls.Spread()
 	if err := writeRollups(a.c, a.rolls); err != nil {
 		return fmt.Errorf("add to rollups: %w", err)
 	}
@@ -135,18 +135,18 @@ func (a *applier) source(src *query.Source) error {
 				continue // it was counted as a dead letter
 			}
 		}
-		project, err := a.s.project(a.c, e.Project)
+		project, err := a.s.cache.dims.Project(table{a.c}, e.Project)
 		if err != nil {
 			return fmt.Errorf("find project: %w", err)
 		}
-		d, err := a.s.dimensions(a.c, dimKey{project, e.Source, e.Language, e.Model})
+		d, err := a.s.cache.dims.Dims(table{a.c}, dims.Key{Project: project, Source: e.Source, Language: e.Language, Model: e.Model})
 		if err != nil {
 			return fmt.Errorf("find dimensions: %w", err)
 		}
 		e.Seq, e.StoredUS = a.next, a.b.StoredUS
 		a.next++
 		a.events = append(a.events, e)
-		a.ids = append(a.ids, eventIDs{project, d.id, d.fold})
+		a.ids = append(a.ids, eventIDs{project, d.ID, d.Fold})
 	}
 	for i := range src.Letters {
 		n, err := a.s.note(a.c, &src.Letters[i], a.balance)
@@ -176,14 +176,14 @@ func (a *applier) insert(events []*query.Event, ids []eventIDs) error {
 		}
 		var emotions driver.Value
 		if len(e.Emotions) > 0 {
-			emotions = emotionsText(e.Emotions)
+			emotions = record.EmotionsText(e.Emotions)
 		}
 		mixed := int64(0)
 		if e.Mixed {
 			mixed = 1
 		}
 		from := len(a.extra)
-		a.extra = appendExtra(a.extra, e)
+		a.extra = record.AppendExtra(a.extra, e)
 		for _, v := range [...]driver.Value{
 			e.Seq, ids[i].project, ids[i].dims, e.ID, e.OccurredUS, e.AcceptedUS,
 			int64(e.Label), int64(e.ScoreE4), e.UserID, e.Text, attributes, a.extra[from:], mixed, emotions,
@@ -222,11 +222,11 @@ func (a *applier) isNew(e *query.Event, project int64) (isNew, conflict bool, er
 }
 
 func (a *applier) count(e *query.Event, ids eventIDs, isNew, conflict bool) {
-	c := hourCounters(a.balance, hourKey{ids.project, bucketOf(e.AcceptedUS, query.Hour)})
+	c := a.balance.At(ids.project, rollup.BucketOf(e.AcceptedUS, query.Hour))
 	switch {
 	case isNew:
 		c.Stored++
-		a.rolls.add(ids.project, ids.fold, e)
+		a.rolls.Add(ids.project, ids.fold, e)
 		a.out.Stored = append(a.out.Stored, e)
 	default:
 		c.Duplicate++
@@ -250,15 +250,6 @@ func (s *Store) nextSeq(c *rawConn) (int64, error) {
 	return s.cache.next, nil
 }
 
-func hourCounters(m map[hourKey]*query.Counters, k hourKey) *query.Counters {
-	c := m[k]
-	if c == nil {
-		c = &query.Counters{}
-		m[k] = c
-	}
-	return c
-}
-
 // chunk returns the largest statement size that n rows fill.
 func chunk(n int) int {
 	for _, size := range chunkSizes {
@@ -269,24 +260,18 @@ func chunk(n int) int {
 	return 1
 }
 
-func writeRollups(c *rawConn, r *rollups) error {
-	keys := make([]rollKey, 0, len(r.rows))
-	for k := range r.rows {
-		keys = append(keys, k)
-	}
-	sortKeys(keys)
-	for len(keys) > 0 {
+func writeRollups(c *rawConn, r *rollup.Set) error {
+	for keys := r.Keys(); len(keys) > 0; {
 		n := chunk(len(keys))
 		stmt, err := c.stmt(upsertRollups[n])
 		if err != nil {
 			return err
 		}
 		for _, k := range keys[:n] {
-			stmt.add(k.project)
-			stmt.add(k.grain)
-			stmt.add(k.bucket)
-			stmt.add(k.dims)
-			r.rows[k].values(func(v int64) { stmt.add(v) })
+			for _, v := range [...]int64{k.Project, k.Grain, k.Bucket, k.Dims} {
+				stmt.add(v)
+			}
+			r.Row(k).Values(func(v *int64) { stmt.add(*v) })
 		}
 		if err := stmt.run(nil); err != nil {
 			return err
@@ -296,9 +281,9 @@ func writeRollups(c *rawConn, r *rollups) error {
 	return nil
 }
 
-func writeBalance(c *rawConn, m map[hourKey]*query.Counters) error {
+func writeBalance(c *rawConn, m rollup.Balance) error {
 	for k, n := range m {
-		err := c.exec(upsertBalance, k.project, k.hour, n.Accepted, n.Stored, n.Duplicate, n.Conflict, n.DeadLetter)
+		err := c.exec(upsertBalance, k.Project, k.Hour, n.Accepted, n.Stored, n.Duplicate, n.Conflict, n.DeadLetter)
 		if err != nil {
 			return fmt.Errorf("add to balance: %w", err)
 		}

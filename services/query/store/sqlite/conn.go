@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -186,12 +185,4 @@ func asText(v driver.Value) string {
 	default:
 		return ""
 	}
-}
-
-// noRows makes a missing row no error.
-func noRows(err error) error {
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	return err
 }

@@ -1,26 +1,26 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"database/sql/driver"
 	"fmt"
-	"slices"
 
 	"github.com/synapse-analytics/synapse/internal/queue"
 	"github.com/synapse-analytics/synapse/services/query"
+	"github.com/synapse-analytics/synapse/services/query/store/record"
+	"github.com/synapse-analytics/synapse/services/query/store/rollup"
 )
 
 // ApplyAccepted implements query.Store.
 func (s *Store) ApplyAccepted(ctx context.Context, b query.AcceptedBatch) error {
 	err := s.write(ctx, func(c *rawConn) error {
-		balance := map[hourKey]*query.Counters{}
+		balance := rollup.Balance{}
 		for _, n := range b.Counts {
-			project, err := s.project(c, n.Project)
+			project, err := s.cache.dims.Project(table{c}, n.Project)
 			if err != nil {
 				return err
 			}
-			hourCounters(balance, hourKey{project, n.Hour}).Accepted += n.Events
+			balance.At(project, n.Hour).Accepted += n.Events
 		}
 		if err := writeBalance(c, balance); err != nil {
 			return err
@@ -38,7 +38,7 @@ func (s *Store) ApplyDead(ctx context.Context, b query.DeadBatch) (int, error) {
 	counted := 0
 	err := s.write(ctx, func(c *rawConn) error {
 		counted = 0
-		balance := map[hourKey]*query.Counters{}
+		balance := rollup.Balance{}
 		for i := range b.Letters {
 			n, err := s.note(c, &b.Letters[i], balance)
 			if err != nil {
@@ -59,7 +59,7 @@ func (s *Store) ApplyDead(ctx context.Context, b query.DeadBatch) (int, error) {
 
 // note keeps a letter and counts it unless it is known, or its event was stored
 // from the same message after all. It returns the number of events counted.
-func (s *Store) note(c *rawConn, l *query.Letter, balance map[hourKey]*query.Counters) (int, error) {
+func (s *Store) note(c *rawConn, l *query.Letter, balance rollup.Balance) (int, error) {
 	total := int64(0)
 	for _, n := range l.Counts {
 		total += n.Events
@@ -85,11 +85,11 @@ func (s *Store) note(c *rawConn, l *query.Letter, balance map[hourKey]*query.Cou
 		return 0, nil
 	}
 	for _, n := range l.Counts {
-		project, err := s.project(c, n.Project)
+		project, err := s.cache.dims.Project(table{c}, n.Project)
 		if err != nil {
 			return 0, err
 		}
-		hourCounters(balance, hourKey{project, n.Hour}).DeadLetter += n.Events
+		balance.At(project, n.Hour).DeadLetter += n.Events
 	}
 	return int(total), nil
 }
@@ -105,7 +105,7 @@ func (s *Store) storedFrom(c *rawConn, l *query.Letter) (bool, error) {
 		func(row []driver.Value) error {
 			e := query.Event{AcceptedUS: asInt(row[0])}
 			b, _ := row[1].([]byte)
-			if err := readExtra(b, &e); err != nil {
+			if err := record.ReadExtra(b, &e); err != nil {
 				return err
 			}
 			found = e.EventsSequence == l.Sequence && e.AcceptedUS == l.AcceptedUS
@@ -167,12 +167,4 @@ func (s *Store) Forget(ctx context.Context, beforeUS int64, limit int) (int, err
 		return 0, fmt.Errorf("forget old notes: %w", err)
 	}
 	return removed, nil
-}
-
-// sortKeys gives the order of the table, so that the upserts walk it once.
-func sortKeys(keys []rollKey) {
-	slices.SortFunc(keys, func(a, b rollKey) int {
-		return cmp.Or(cmp.Compare(a.project, b.project), cmp.Compare(a.grain, b.grain),
-			cmp.Compare(a.bucket, b.bucket), cmp.Compare(a.dims, b.dims))
-	})
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"crypto/rand"
+	"database/sql"
 	"embed"
 	"errors"
 	"fmt"
@@ -12,9 +13,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/synapse-analytics/synapse/internal/queue"
 	"github.com/synapse-analytics/synapse/internal/sqldb"
 	"github.com/synapse-analytics/synapse/services/query"
+	"github.com/synapse-analytics/synapse/services/query/store/sqlread"
 )
 
 //go:embed migrations/*.sql
@@ -35,6 +36,7 @@ type Options struct {
 
 // Store is a query store in one SQLite file.
 type Store struct {
+	sqlread.Reader
 	db *sqldb.DB
 
 	mu     sync.Mutex // the writer's: guards what follows
@@ -96,7 +98,9 @@ func open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open query store: %w", err)
 	}
-	return &Store{db: db}, nil
+	return &Store{db: db, Reader: sqlread.Reader{Dialect: reads, View: func(ctx context.Context, fn func(sqlread.Querier) error) error {
+		return db.View(ctx, func(tx *sql.Tx) error { return fn(tx) })
+	}}}, nil
 }
 
 func migrations() (fs.FS, error) { return fs.Sub(embedded, "migrations") }
@@ -116,16 +120,6 @@ func (s *Store) prepare(ctx context.Context) error {
 	return s.write(ctx, func(c *rawConn) error {
 		return c.exec("INSERT INTO meta (key, value) VALUES ('secret', ?) ON CONFLICT DO NOTHING", fresh)
 	})
-}
-
-// Secret implements query.Store.
-func (s *Store) Secret(ctx context.Context) ([]byte, error) {
-	var secret []byte
-	err := s.db.Reader().QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'secret'").Scan(&secret)
-	if err != nil {
-		return nil, fmt.Errorf("read secret: %w", portError(ctx, err))
-	}
-	return secret, nil
 }
 
 // Ready implements query.Store.
@@ -154,32 +148,5 @@ func (s *Store) Close() error {
 	return s.db.Close()
 }
 
-// Positions implements query.Store.
-func (s *Store) Positions(ctx context.Context) (map[queue.Stream]query.StoredPosition, error) {
-	p, err := readPositions(ctx, s.db.Reader())
-	if err != nil {
-		return nil, fmt.Errorf("read positions: %w", portError(ctx, err))
-	}
-	return p, nil
-}
-
 // portError turns an error of the database into one of the port's.
-func portError(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
-	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	err = sqldb.Wrap(err)
-	switch {
-	case errors.Is(err, sqldb.ErrBusy):
-		return fmt.Errorf("%w: %w", query.ErrBusy, err)
-	case errors.Is(err, sqldb.ErrFull):
-		return fmt.Errorf("%w: %w", query.ErrFull, err)
-	case errors.Is(err, sqldb.ErrIO), errors.Is(err, sqldb.ErrCorrupt):
-		return fmt.Errorf("%w: %w", query.ErrBroken, err)
-	default:
-		return err
-	}
-}
+func portError(ctx context.Context, err error) error { return sqlread.PortError(ctx, sqldb.Wrap(err)) }

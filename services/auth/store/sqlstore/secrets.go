@@ -1,13 +1,12 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
-	"database/sql"
 
 	"github.com/synapse-analytics/synapse/services/auth"
 )
 
-func signingKeys(ctx context.Context, tx *sql.Tx) ([]auth.SigningKey, error) {
+func signingKeys(ctx context.Context, tx Tx) ([]auth.SigningKey, error) {
 	rows, err := tx.QueryContext(ctx, "SELECT id, seed, create_us, activate_us FROM signing_keys ORDER BY activate_us, id")
 	if err != nil {
 		return nil, err
@@ -28,7 +27,7 @@ func signingKeys(ctx context.Context, tx *sql.Tx) ([]auth.SigningKey, error) {
 
 // UpdateSigningKeys implements auth.Secrets.
 func (s *Store) UpdateSigningKeys(ctx context.Context, change func([]auth.SigningKey) ([]auth.SigningKey, []string)) (out []auth.SigningKey, err error) {
-	err = s.write(ctx, "update signing keys", func(tx *sql.Tx) (err error) {
+	err = s.write(ctx, "update signing keys", func(tx Tx) (err error) {
 		if out, err = signingKeys(ctx, tx); err != nil {
 			return err
 		}
@@ -56,7 +55,7 @@ func (s *Store) UpdateSigningKeys(ctx context.Context, change func([]auth.Signin
 
 // Secret implements auth.Secrets.
 func (s *Store) Secret(ctx context.Context, name string, fresh []byte) (out []byte, err error) {
-	err = s.write(ctx, "read secret", func(tx *sql.Tx) error {
+	err = s.write(ctx, "read secret", func(tx Tx) error {
 		if _, err := tx.ExecContext(ctx, "INSERT INTO secrets (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING", name, fresh); err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -21,7 +21,7 @@ func scanUser(row *sql.Row) (auth.User, error) {
 	return u, nil
 }
 
-func insertUser(ctx context.Context, tx *sql.Tx, u auth.User) error {
+func insertUser(ctx context.Context, tx Tx, u auth.User) error {
 	_, err := tx.ExecContext(ctx, "INSERT INTO users ("+userColumns+") VALUES (?, ?, ?, ?)",
 		u.ID, u.Email, u.PasswordHash, micros(u.CreateTime))
 	return err
@@ -29,12 +29,12 @@ func insertUser(ctx context.Context, tx *sql.Tx, u auth.User) error {
 
 // CreateUser implements auth.Users.
 func (s *Store) CreateUser(ctx context.Context, u auth.User) error {
-	return s.write(ctx, "create user", func(tx *sql.Tx) error { return insertUser(ctx, tx, u) })
+	return s.write(ctx, "create user", func(tx Tx) error { return insertUser(ctx, tx, u) })
 }
 
 // UserByEmail implements auth.Users.
 func (s *Store) UserByEmail(ctx context.Context, email string) (u auth.User, err error) {
-	err = s.read(ctx, "find user", func(tx *sql.Tx) (err error) {
+	err = s.read(ctx, "find user", func(tx Tx) (err error) {
 		u, err = scanUser(tx.QueryRowContext(ctx, "SELECT "+userColumns+" FROM users WHERE email = ?", email))
 		return err
 	})
@@ -43,7 +43,7 @@ func (s *Store) UserByEmail(ctx context.Context, email string) (u auth.User, err
 
 // UserByID implements auth.Users.
 func (s *Store) UserByID(ctx context.Context, id string) (u auth.User, err error) {
-	err = s.read(ctx, "find user", func(tx *sql.Tx) (err error) {
+	err = s.read(ctx, "find user", func(tx Tx) (err error) {
 		u, err = scanUser(tx.QueryRowContext(ctx, "SELECT "+userColumns+" FROM users WHERE id = ?", id))
 		return err
 	})
@@ -52,7 +52,7 @@ func (s *Store) UserByID(ctx context.Context, id string) (u auth.User, err error
 
 // SetPassword implements auth.Users.
 func (s *Store) SetPassword(ctx context.Context, userID, hash string, now time.Time) (ended []string, err error) {
-	err = s.write(ctx, "set password", func(tx *sql.Tx) (err error) {
+	err = s.write(ctx, "set password", func(tx Tx) (err error) {
 		if err := one(tx.ExecContext(ctx, "UPDATE users SET password_hash = ? WHERE id = ?", hash, userID)); err != nil {
 			return err
 		}
@@ -64,7 +64,7 @@ func (s *Store) SetPassword(ctx context.Context, userID, hash string, now time.T
 
 // UpgradePassword implements auth.Users.
 func (s *Store) UpgradePassword(ctx context.Context, userID, old, hash string) error {
-	return s.write(ctx, "upgrade password", func(tx *sql.Tx) error {
+	return s.write(ctx, "upgrade password", func(tx Tx) error {
 		_, err := tx.ExecContext(ctx, "UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?", hash, userID, old)
 		return err
 	})
@@ -72,7 +72,7 @@ func (s *Store) UpgradePassword(ctx context.Context, userID, old, hash string) e
 
 // Failures implements auth.Users.
 func (s *Store) Failures(ctx context.Context, account auth.Hash) (f auth.Failures, err error) {
-	err = s.read(ctx, "read sign-in failures", func(tx *sql.Tx) error {
+	err = s.read(ctx, "read sign-in failures", func(tx Tx) error {
 		var last int64
 		err := tx.QueryRowContext(ctx, "SELECT count, last_us FROM sign_in_failures WHERE account = ?", account[:]).Scan(&f.Count, &last)
 		if errors.Is(err, sql.ErrNoRows) {
@@ -86,11 +86,11 @@ func (s *Store) Failures(ctx context.Context, account auth.Hash) (f auth.Failure
 
 // AddFailure implements auth.Users.
 func (s *Store) AddFailure(ctx context.Context, account auth.Hash, now time.Time, forget time.Duration) (n int, err error) {
-	err = s.write(ctx, "count sign-in failure", func(tx *sql.Tx) error {
+	err = s.write(ctx, "count sign-in failure", func(tx Tx) error {
 		return tx.QueryRowContext(ctx, `
 			INSERT INTO sign_in_failures (account, count, last_us) VALUES (?1, 1, ?2)
 			ON CONFLICT (account) DO UPDATE SET
-				count = CASE WHEN last_us < ?3 THEN 1 ELSE count + 1 END,
+				count = CASE WHEN sign_in_failures.last_us < ?3 THEN 1 ELSE sign_in_failures.count + 1 END,
 				last_us = ?2
 			RETURNING count`, account[:], micros(now), micros(now.Add(-forget))).Scan(&n)
 	})
@@ -99,7 +99,7 @@ func (s *Store) AddFailure(ctx context.Context, account auth.Hash, now time.Time
 
 // ClearFailures implements auth.Users.
 func (s *Store) ClearFailures(ctx context.Context, account auth.Hash) error {
-	return s.write(ctx, "clear sign-in failures", func(tx *sql.Tx) error {
+	return s.write(ctx, "clear sign-in failures", func(tx Tx) error {
 		_, err := tx.ExecContext(ctx, "DELETE FROM sign_in_failures WHERE account = ?", account[:])
 		return err
 	})

@@ -1,4 +1,6 @@
-package sqlite
+// Package record packs what a stored event shows but is never searched by, in the
+// same form for every engine.
+package record
 
 import (
 	"encoding/binary"
@@ -21,12 +23,12 @@ const (
 
 var errExtra = errors.New("the extra column of an event can not be read")
 
-// appendExtra packs what of an event is shown but never searched: version,
+// AppendExtra packs what of an event is shown but never searched: version,
 // flags, negative and positive probability (e6), times as differences to
 // accepted_us, message numbers, targets, for a sampled event its trace (16 bytes)
 // and span (8 bytes), then as the flags say: four stars (the fifth is the rest),
 // the scores of the targets, the hint of the language. Numbers are varints.
-func appendExtra(b []byte, e *query.Event) []byte {
+func AppendExtra(b []byte, e *query.Event) []byte {
 	flags := byte(0)
 	if e.LanguageSupported {
 		flags |= extraSupported
@@ -83,8 +85,8 @@ func appendExtra(b []byte, e *query.Event) []byte {
 	return b
 }
 
-// readExtra fills an event, whose AcceptedUS is set, from the packed form.
-func readExtra(b []byte, e *query.Event) error {
+// ReadExtra fills an event, whose AcceptedUS is set, from the packed form.
+func ReadExtra(b []byte, e *query.Event) error {
 	r := extraReader{b: b}
 	version := r.byte()
 	if version < 1 || version > extraVersion {

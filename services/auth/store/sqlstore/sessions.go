@@ -1,4 +1,4 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
@@ -21,7 +21,7 @@ func scanSession(row *sql.Row, more ...any) (auth.Session, error) {
 
 // CreateSession implements auth.Sessions.
 func (s *Store) CreateSession(ctx context.Context, ses auth.Session, refresh auth.Hash, keep int) (ended []string, err error) {
-	err = s.write(ctx, "create session", func(tx *sql.Tx) (err error) {
+	err = s.write(ctx, "create session", func(tx Tx) (err error) {
 		_, err = tx.ExecContext(ctx, "INSERT INTO sessions (id, user_id, create_us, expire_us) VALUES (?, ?, ?, ?)",
 			ses.ID, ses.UserID, micros(ses.CreateTime), micros(ses.ExpireTime))
 		if err != nil {
@@ -33,14 +33,14 @@ func (s *Store) CreateSession(ctx context.Context, ses auth.Session, refresh aut
 		ended, err = column(ctx, tx, `
 			UPDATE sessions SET end_us = ?1 WHERE id IN (
 				SELECT id FROM sessions WHERE user_id = ?2 AND end_us = 0 AND expire_us > ?1
-				ORDER BY create_us DESC, id DESC LIMIT -1 OFFSET ?3
+				ORDER BY create_us DESC, id DESC LIMIT 1000000 OFFSET ?3
 			) RETURNING id`, micros(ses.CreateTime), ses.UserID, keep)
 		return err
 	})
 	return ended, err
 }
 
-func insertRefresh(ctx context.Context, tx *sql.Tx, session string, hash auth.Hash) error {
+func insertRefresh(ctx context.Context, tx Tx, session string, hash auth.Hash) error {
 	_, err := tx.ExecContext(ctx, "INSERT INTO refresh_tokens (hash, session_id) VALUES (?, ?)", hash[:], session)
 	return err
 }
@@ -49,7 +49,7 @@ func insertRefresh(ctx context.Context, tx *sql.Tx, session string, hash auth.Ha
 func (s *Store) RotateRefresh(ctx context.Context, old, fresh auth.Hash, now time.Time, expire func(auth.Session) time.Time) (auth.Session, error) {
 	var ses auth.Session
 	var answer error // not a failure of the transaction: the end of a session is to be kept
-	err := s.write(ctx, "rotate refresh token", func(tx *sql.Tx) (err error) {
+	err := s.write(ctx, "rotate refresh token", func(tx Tx) (err error) {
 		var use int64
 		ses, err = scanSession(tx.QueryRowContext(ctx, `
 			SELECT s.id, s.user_id, s.create_us, s.expire_us, s.end_us, r.use_us
@@ -86,7 +86,7 @@ func (s *Store) RotateRefresh(ctx context.Context, old, fresh auth.Hash, now tim
 
 // SessionByID implements auth.Sessions.
 func (s *Store) SessionByID(ctx context.Context, id string) (ses auth.Session, err error) {
-	err = s.read(ctx, "find session", func(tx *sql.Tx) (err error) {
+	err = s.read(ctx, "find session", func(tx Tx) (err error) {
 		ses, err = scanSession(tx.QueryRowContext(ctx, "SELECT id, user_id, create_us, expire_us, end_us FROM sessions WHERE id = ?", id))
 		return err
 	})
@@ -95,10 +95,10 @@ func (s *Store) SessionByID(ctx context.Context, id string) (ses auth.Session, e
 
 // EndSession implements auth.Sessions.
 func (s *Store) EndSession(ctx context.Context, id string, now time.Time) error {
-	return s.write(ctx, "end session", func(tx *sql.Tx) error { return endSession(ctx, tx, id, now) })
+	return s.write(ctx, "end session", func(tx Tx) error { return endSession(ctx, tx, id, now) })
 }
 
-func endSession(ctx context.Context, tx *sql.Tx, id string, now time.Time) error {
+func endSession(ctx context.Context, tx Tx, id string, now time.Time) error {
 	_, err := tx.ExecContext(ctx, "UPDATE sessions SET end_us = ? WHERE id = ? AND end_us = 0", micros(now), id)
 	return err
 }

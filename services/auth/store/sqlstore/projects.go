@@ -1,9 +1,8 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
-	"database/sql"
-	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/synapse-analytics/synapse/services/auth"
@@ -12,7 +11,7 @@ import (
 // maxOwned bounds ProjectsOf, as the port says.
 const maxOwned = 100
 
-func insertProject(ctx context.Context, tx *sql.Tx, p auth.Project, owner string) error {
+func insertProject(ctx context.Context, tx Tx, p auth.Project, owner string) error {
 	_, err := tx.ExecContext(ctx, "INSERT INTO projects (id, display_name, create_us) VALUES (?, ?, ?)",
 		p.ID, p.DisplayName, micros(p.CreateTime))
 	if err != nil {
@@ -24,7 +23,7 @@ func insertProject(ctx context.Context, tx *sql.Tx, p auth.Project, owner string
 
 // CreateProject implements auth.Projects.
 func (s *Store) CreateProject(ctx context.Context, p auth.Project, owner string, limit int) error {
-	return s.write(ctx, "create project", func(tx *sql.Tx) error {
+	return s.write(ctx, "create project", func(tx Tx) error {
 		var n int
 		err := tx.QueryRowContext(ctx, `
 			SELECT count(*) FROM members m JOIN projects p ON p.id = m.project_id
@@ -41,14 +40,17 @@ func (s *Store) CreateProject(ctx context.Context, p auth.Project, owner string,
 
 // ProjectsByID implements auth.Projects.
 func (s *Store) ProjectsByID(ctx context.Context, ids []string) (out []auth.Project, err error) {
-	list, err := json.Marshal(ids)
-	if err != nil {
-		return nil, err
+	if len(ids) == 0 {
+		return nil, nil
 	}
-	err = s.read(ctx, "find projects", func(tx *sql.Tx) error {
+	args := make([]any, len(ids))
+	for i, id := range ids {
+		args[i] = id
+	}
+	err = s.read(ctx, "find projects", func(tx Tx) error {
 		rows, err := tx.QueryContext(ctx, `
 			SELECT id, display_name, create_us FROM projects
-			WHERE id IN (SELECT value FROM json_each(?)) AND delete_us = 0 ORDER BY id`, string(list))
+			WHERE id IN (?`+strings.Repeat(", ?", len(ids)-1)+`) AND delete_us = 0 ORDER BY id`, args...)
 		if err != nil {
 			return err
 		}
@@ -69,7 +71,7 @@ func (s *Store) ProjectsByID(ctx context.Context, ids []string) (out []auth.Proj
 
 // ProjectsOf implements auth.Projects.
 func (s *Store) ProjectsOf(ctx context.Context, userID string) (out []string, err error) {
-	err = s.read(ctx, "find a user's projects", func(tx *sql.Tx) (err error) {
+	err = s.read(ctx, "find a user's projects", func(tx Tx) (err error) {
 		out, err = column(ctx, tx, `
 			SELECT p.id FROM members m JOIN projects p ON p.id = m.project_id
 			WHERE m.user_id = ? AND p.delete_us = 0 ORDER BY p.id LIMIT ?`, userID, maxOwned)
@@ -80,7 +82,7 @@ func (s *Store) ProjectsOf(ctx context.Context, userID string) (out []string, er
 
 // UpdateProject implements auth.Projects.
 func (s *Store) UpdateProject(ctx context.Context, id, displayName string) (p auth.Project, err error) {
-	err = s.write(ctx, "update project", func(tx *sql.Tx) error {
+	err = s.write(ctx, "update project", func(tx Tx) error {
 		var create int64
 		p = auth.Project{ID: id}
 		err := tx.QueryRowContext(ctx, `
@@ -94,7 +96,7 @@ func (s *Store) UpdateProject(ctx context.Context, id, displayName string) (p au
 
 // DeleteProject implements auth.Projects.
 func (s *Store) DeleteProject(ctx context.Context, id string, now time.Time) error {
-	return s.write(ctx, "delete project", func(tx *sql.Tx) error {
+	return s.write(ctx, "delete project", func(tx Tx) error {
 		return one(tx.ExecContext(ctx, "UPDATE projects SET delete_us = ? WHERE id = ? AND delete_us = 0", micros(now), id))
 	})
 }

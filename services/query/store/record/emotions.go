@@ -1,4 +1,4 @@
-package sqlite
+package record
 
 import (
 	"bytes"
@@ -10,9 +10,9 @@ import (
 
 var errEmotions = errors.New("the emotions of an event can not be read")
 
-// emotionsText writes emotions as {"joy":8123,"love":6021}: JSON, so that a
+// EmotionsText writes emotions as {"joy":8123,"love":6021}: JSON, so that a
 // filter can look into it, and in the order given. Names are lower-case letters.
-func emotionsText(list []filter.Emotion) string {
+func EmotionsText(list []filter.Emotion) string {
 	b := make([]byte, 0, 24*len(list))
 	for i, e := range list {
 		if i == 0 {
@@ -27,8 +27,8 @@ func emotionsText(list []filter.Emotion) string {
 	return string(append(b, '}'))
 }
 
-// readEmotions reads what emotionsText wrote; nothing for none.
-func readEmotions(b []byte) ([]filter.Emotion, error) {
+// ReadEmotions reads what EmotionsText wrote; nothing for none.
+func ReadEmotions(b []byte) ([]filter.Emotion, error) {
 	if len(b) == 0 {
 		return nil, nil
 	}

@@ -1,27 +1,27 @@
-package sqlite
+package sqlread
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/synapse-analytics/synapse/services/query"
 	"github.com/synapse-analytics/synapse/services/query/filter"
+	"github.com/synapse-analytics/synapse/services/query/store/rollup"
 )
 
 // Series implements query.Store.
-func (s *Store) Series(ctx context.Context, q query.SeriesQuery, f func(query.SeriesRow) error) error {
-	err := s.db.View(ctx, func(tx *sql.Tx) error { return series(ctx, tx, q, f) })
+func (s *Reader) Series(ctx context.Context, q query.SeriesQuery, f func(query.SeriesRow) error) error {
+	err := s.View(ctx, func(tx Querier) error { return s.series(ctx, tx, q, f) })
 	if err != nil {
-		return fmt.Errorf("read series: %w", portError(ctx, err))
+		return fmt.Errorf("read series: %w", PortError(ctx, err))
 	}
 	return nil
 }
 
-func series(ctx context.Context, tx querier, q query.SeriesQuery, f func(query.SeriesRow) error) (err error) {
-	text, args := seriesSQL(q)
+func (s *Reader) series(ctx context.Context, tx Querier, q query.SeriesQuery, f func(query.SeriesRow) error) (err error) {
+	text, args := s.seriesSQL(q)
 	rows, err := tx.QueryContext(ctx, text, args...)
 	if err != nil {
 		return err
@@ -53,9 +53,9 @@ func series(ctx context.Context, tx querier, q query.SeriesQuery, f func(query.S
 
 // seriesSQL reads the rows over all dims when that is enough, otherwise those by
 // dims.
-func seriesSQL(q query.SeriesQuery) (string, []any) {
+func (s *Reader) seriesSQL(q query.SeriesQuery) (string, []any) {
 	byDims := len(q.GroupBy) > 0 || q.Filter.Names(filter.Source) || q.Filter.Names(filter.Language) || q.Filter.Names(filter.ModelVersion)
-	start, end := bucketOf(q.StartUS, q.Grain), bucketOf(q.EndUS, q.Grain)
+	start, end := rollup.BucketOf(q.StartUS, q.Grain), rollup.BucketOf(q.EndUS, q.Grain)
 	steps := q.StepUS / q.Grain.US()
 	if steps == 0 { // one bucket for the whole range
 		steps = max(end-start, 1)
@@ -65,14 +65,14 @@ func seriesSQL(q query.SeriesQuery) (string, []any) {
 	b.WriteString("SELECT (r.bucket - ?) / ? AS b")
 	for _, column := range [...]string{"n", "s"} {
 		for label := 1; label <= 3; label++ {
-			fmt.Fprintf(&b, ", coalesce(sum(r.%s%d", column, label)
+			fmt.Fprintf(&b, ", CAST(coalesce(sum(r.%s%d", column, label)
 			if q.Filter != nil {
 				// With the label as a constant, the filter is one over dims.
 				cond, more := q.Filter.SQL(dimColumns{label})
 				b.WriteString(") FILTER (WHERE " + cond)
 				args = append(args, more...)
 			}
-			b.WriteString("), 0)")
+			b.WriteString("), 0) AS BIGINT)")
 		}
 	}
 	groups := []string{"b"}
@@ -81,9 +81,9 @@ func seriesSQL(q query.SeriesQuery) (string, []any) {
 		groups = append(groups, dimColumn(d))
 	}
 	b.WriteString(" FROM rollups r")
-	grain := int64(q.Grain) + totals
+	grain := int64(q.Grain) + rollup.Totals
 	if byDims {
-		b.WriteString(" CROSS JOIN dims d ON d.id = r.dims")
+		b.WriteString(" " + s.Dialect.Join + " dims d ON d.id = r.dims")
 		grain = int64(q.Grain)
 	}
 	b.WriteString(" WHERE r.project = " + projectID + " AND r.grain = ? AND r.bucket >= ? AND r.bucket < ?")

@@ -1,4 +1,4 @@
-package sqlite
+package sqlread
 
 import (
 	"context"
@@ -9,17 +9,10 @@ import (
 
 	"github.com/synapse-analytics/synapse/internal/queue"
 	"github.com/synapse-analytics/synapse/services/query"
-	"github.com/synapse-analytics/synapse/services/query/filter"
+	"github.com/synapse-analytics/synapse/services/query/store/record"
 )
 
-// querier is a handle or a transaction.
-type querier interface {
-	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-// The columns that scanEvent reads, and the tables they are of. CROSS JOIN keeps
-// events the outer table.
+// The columns that scanEvent reads, and the number of the project of a name.
 const (
 	eventFields = "e.seq, e.id, e.occurred_us, e.accepted_us, e.label, e.score_e4, e.user_id, e.text, e.attributes, e.extra, e.mixed, e.emotions, " +
 		"d.source, d.language, d.model"
@@ -40,17 +33,17 @@ func scanEvent(rows *sql.Rows, project string) (*query.Event, error) {
 			return nil, fmt.Errorf("attributes of row %d: %w", e.Seq, err)
 		}
 	}
-	if e.Emotions, err = readEmotions(emotions); err != nil {
+	if e.Emotions, err = record.ReadEmotions(emotions); err != nil {
 		return nil, fmt.Errorf("emotions of row %d: %w", e.Seq, err)
 	}
-	if err := readExtra(extra, e); err != nil {
+	if err := record.ReadExtra(extra, e); err != nil {
 		return nil, fmt.Errorf("row %d: %w", e.Seq, err)
 	}
 	return e, nil
 }
 
 // events runs a query for eventFields.
-func events(ctx context.Context, tx querier, project, text string, args ...any) (_ []*query.Event, err error) {
+func events(ctx context.Context, tx Querier, project, text string, args ...any) (_ []*query.Event, err error) {
 	rows, err := tx.QueryContext(ctx, text, args...)
 	if err != nil {
 		return nil, err
@@ -68,15 +61,15 @@ func events(ctx context.Context, tx querier, project, text string, args ...any) 
 }
 
 // GetEvent implements query.Store.
-func (s *Store) GetEvent(ctx context.Context, project, id string) (*query.Event, error) {
+func (s *Reader) GetEvent(ctx context.Context, project, id string) (*query.Event, error) {
 	var list []*query.Event
-	err := s.db.View(ctx, func(tx *sql.Tx) (err error) {
+	err := s.View(ctx, func(tx Querier) (err error) {
 		list, err = events(ctx, tx, project, "SELECT "+eventFields+
-			" FROM events e INDEXED BY events_by_id CROSS JOIN dims d ON d.id = e.dims WHERE e.project = "+projectID+" AND e.id = ?", project, id)
+			" FROM "+s.Dialect.EventByID, project, id)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("get event: %w", portError(ctx, err))
+		return nil, fmt.Errorf("get event: %w", PortError(ctx, err))
 	}
 	if len(list) == 0 {
 		return nil, query.ErrNotFound
@@ -85,19 +78,19 @@ func (s *Store) GetEvent(ctx context.Context, project, id string) (*query.Event,
 }
 
 // ListEvents implements query.Store.
-func (s *Store) ListEvents(ctx context.Context, q query.ListQuery) (query.ListPage, error) {
+func (s *Reader) ListEvents(ctx context.Context, q query.ListQuery) (query.ListPage, error) {
 	var page query.ListPage
-	err := s.db.View(ctx, func(tx *sql.Tx) (err error) {
-		page, err = list(ctx, tx, q)
+	err := s.View(ctx, func(tx Querier) (err error) {
+		page, err = s.list(ctx, tx, q)
 		return err
 	})
 	if err != nil {
-		return query.ListPage{}, fmt.Errorf("list events: %w", portError(ctx, err))
+		return query.ListPage{}, fmt.Errorf("list events: %w", PortError(ctx, err))
 	}
 	return page, nil
 }
 
-func list(ctx context.Context, tx querier, q query.ListQuery) (query.ListPage, error) {
+func (s *Reader) list(ctx context.Context, tx Querier, q query.ListQuery) (query.ListPage, error) {
 	where, args := "e.project = "+projectID, []any{q.Project}
 	if q.After != nil {
 		where += " AND (e.occurred_us, e.seq) < (?, ?)"
@@ -107,7 +100,7 @@ func list(ctx context.Context, tx querier, q query.ListQuery) (query.ListPage, e
 	var last *query.ListKey // the last event that this piece looks at
 	if q.Filter != nil && q.Scan > 0 {
 		var k query.ListKey
-		err := tx.QueryRowContext(ctx, "SELECT e.occurred_us, e.seq FROM events e INDEXED BY events_by_time WHERE "+
+		err := tx.QueryRowContext(ctx, "SELECT e.occurred_us, e.seq FROM "+s.Dialect.EventsByTime+" WHERE "+
 			where+order+" LIMIT 1 OFFSET ?", append(args[:len(args):len(args)], q.Scan-1)...).Scan(&k.OccurredUS, &k.Seq)
 		if err == nil {
 			last = &k
@@ -117,13 +110,13 @@ func list(ctx context.Context, tx querier, q query.ListQuery) (query.ListPage, e
 			return query.ListPage{}, err
 		}
 	}
-	if cond, more := q.Filter.SQL(columns{}); cond != "" {
+	if cond, more := q.Filter.SQL(columns{s.Dialect.Columns}); cond != "" {
 		where += " AND (" + cond + ")"
 		args = append(args, more...)
 	}
 	// One more than asked for tells whether the list goes on.
 	found, err := events(ctx, tx, q.Project, "SELECT "+eventFields+
-		" FROM events e INDEXED BY events_by_time CROSS JOIN dims d ON d.id = e.dims WHERE "+where+order+" LIMIT ?",
+		" FROM "+s.Dialect.EventsByTime+s.Dialect.JoinDims+" WHERE "+where+order+" LIMIT ?",
 		append(args, q.Limit+1)...)
 	if err != nil {
 		return query.ListPage{}, err
@@ -137,52 +130,87 @@ func list(ctx context.Context, tx querier, q query.ListQuery) (query.ListPage, e
 }
 
 // EventsAfter implements query.Store.
-func (s *Store) EventsAfter(ctx context.Context, q query.AfterQuery) ([]*query.Event, error) {
+func (s *Reader) EventsAfter(ctx context.Context, q query.AfterQuery) ([]*query.Event, error) {
 	where, args := "e.seq > ? AND e.seq <= ? AND e.project = "+projectID, []any{q.After, q.UpTo, q.Project}
-	if cond, more := q.Filter.SQL(columns{}); cond != "" {
+	if cond, more := q.Filter.SQL(columns{s.Dialect.Columns}); cond != "" {
 		where += " AND (" + cond + ")"
 		args = append(args, more...)
 	}
 	var found []*query.Event
-	err := s.db.View(ctx, func(tx *sql.Tx) (err error) {
+	err := s.View(ctx, func(tx Querier) (err error) {
 		found, err = events(ctx, tx, q.Project, "SELECT "+eventFields+
-			" FROM events e NOT INDEXED CROSS JOIN dims d ON d.id = e.dims WHERE "+where+" ORDER BY e.seq LIMIT ?", append(args, q.Limit)...)
+			" FROM "+s.Dialect.EventsBySeq+s.Dialect.JoinDims+" WHERE "+where+" ORDER BY e.seq LIMIT ?", append(args, q.Limit)...)
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read events in order: %w", portError(ctx, err))
+		return nil, fmt.Errorf("read events in order: %w", PortError(ctx, err))
 	}
 	return found, nil
 }
 
 // LastSeq implements query.Store.
-func (s *Store) LastSeq(ctx context.Context) (int64, error) {
-	var n int64
-	if err := s.db.Reader().QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM events").Scan(&n); err != nil {
-		return 0, fmt.Errorf("find last row: %w", portError(ctx, err))
+func (s *Reader) LastSeq(ctx context.Context) (n int64, err error) {
+	err = s.View(ctx, func(tx Querier) error {
+		return tx.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM events").Scan(&n)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("find last row: %w", PortError(ctx, err))
 	}
 	return n, nil
 }
 
 // Projects implements query.Store.
-func (s *Store) Projects(ctx context.Context) (_ []string, err error) {
-	rows, err := s.db.Reader().QueryContext(ctx, "SELECT name FROM projects ORDER BY name")
+func (s *Reader) Projects(ctx context.Context) (names []string, err error) {
+	err = s.View(ctx, func(tx Querier) (err error) {
+		names, err = projects(ctx, tx)
+		return err
+	})
 	if err != nil {
-		return nil, fmt.Errorf("list projects: %w", portError(ctx, err))
+		return nil, fmt.Errorf("list projects: %w", PortError(ctx, err))
+	}
+	return names, nil
+}
+
+func projects(ctx context.Context, tx Querier) (names []string, err error) {
+	rows, err := tx.QueryContext(ctx, "SELECT name FROM projects ORDER BY name")
+	if err != nil {
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	var names []string
 	for rows.Next() {
 		var name string
 		if err := rows.Scan(&name); err != nil {
-			return nil, fmt.Errorf("list projects: %w", portError(ctx, err))
+			return nil, err
 		}
 		names = append(names, name)
 	}
-	return names, portError(ctx, rows.Err())
+	return names, rows.Err()
 }
 
-func readPositions(ctx context.Context, q querier) (_ map[queue.Stream]query.StoredPosition, err error) {
+// Positions implements query.Store.
+func (s *Reader) Positions(ctx context.Context) (p map[queue.Stream]query.StoredPosition, err error) {
+	err = s.View(ctx, func(tx Querier) (err error) {
+		p, err = readPositions(ctx, tx)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read positions: %w", PortError(ctx, err))
+	}
+	return p, nil
+}
+
+// Secret implements query.Store.
+func (s *Reader) Secret(ctx context.Context) (secret []byte, err error) {
+	err = s.View(ctx, func(tx Querier) error {
+		return tx.QueryRowContext(ctx, "SELECT value FROM meta WHERE key = 'secret'").Scan(&secret)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read secret: %w", PortError(ctx, err))
+	}
+	return secret, nil
+}
+
+func readPositions(ctx context.Context, q Querier) (_ map[queue.Stream]query.StoredPosition, err error) {
 	rows, err := q.QueryContext(ctx, "SELECT stream, epoch, sequence, time_us FROM positions")
 	if err != nil {
 		return nil, err
@@ -203,20 +231,20 @@ func readPositions(ctx context.Context, q querier) (_ map[queue.Stream]query.Sto
 }
 
 // Balance implements query.Store.
-func (s *Store) Balance(ctx context.Context, project string, hours int) (query.BalanceState, error) {
+func (s *Reader) Balance(ctx context.Context, project string, hours int) (query.BalanceState, error) {
 	var st query.BalanceState
-	err := s.db.View(ctx, func(tx *sql.Tx) error {
+	err := s.View(ctx, func(tx Querier) error {
 		var err error
 		st, err = readBalance(ctx, tx, project, hours)
 		return err
 	})
 	if err != nil {
-		return query.BalanceState{}, fmt.Errorf("read balance: %w", portError(ctx, err))
+		return query.BalanceState{}, fmt.Errorf("read balance: %w", PortError(ctx, err))
 	}
 	return st, nil
 }
 
-func readBalance(ctx context.Context, tx querier, project string, hours int) (st query.BalanceState, err error) {
+func readBalance(ctx context.Context, tx Querier, project string, hours int) (st query.BalanceState, err error) {
 	if st.Positions, err = readPositions(ctx, tx); err != nil {
 		return st, err
 	}
@@ -240,55 +268,4 @@ func readBalance(ctx context.Context, tx querier, project string, hours int) (st
 		st.Hours = append(st.Hours, h)
 	}
 	return st, rows.Err()
-}
-
-// columns are the filter's view of `events e JOIN dims d`.
-type columns struct{}
-
-// Column implements filter.Columns.
-func (columns) Column(f filter.Field) string {
-	switch f {
-	case filter.ID:
-		return "e.id"
-	case filter.Text:
-		return "e.text"
-	case filter.Source:
-		return "d.source"
-	case filter.UserID:
-		return "e.user_id"
-	case filter.Language:
-		return "d.language"
-	case filter.ModelVersion:
-		return "d.model"
-	case filter.Label:
-		return "e.label"
-	case filter.Score:
-		return "e.score_e4"
-	case filter.Mixed:
-		return "e.mixed"
-	case filter.OccurredAt:
-		return "e.occurred_us"
-	case filter.AcceptedAt:
-		return "e.accepted_us"
-	default:
-		return "NULL"
-	}
-}
-
-// Contains implements filter.Columns. SQLite's lower() changes ASCII only.
-func (columns) Contains() string { return "instr(lower(e.text), ?) > 0" }
-
-// HasEmotion implements filter.Columns.
-func (columns) HasEmotion() string {
-	return "EXISTS (SELECT 1 FROM json_each(e.emotions) WHERE key = ?)"
-}
-
-// HasAttribute implements filter.Columns.
-func (columns) HasAttribute() string {
-	return "EXISTS (SELECT 1 FROM json_each(e.attributes) WHERE key = ?)"
-}
-
-// CompareAttribute implements filter.Columns.
-func (columns) CompareAttribute(operator string) string {
-	return "EXISTS (SELECT 1 FROM json_each(e.attributes) WHERE key = ? AND value " + operator + " ?)"
 }

@@ -1,8 +1,7 @@
-package sqlite
+package sqlstore
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"time"
 
@@ -54,7 +53,7 @@ func fromMask(m int64) (scopes []typev1.Access_Scope) {
 	return scopes
 }
 
-func insertKey(ctx context.Context, tx *sql.Tx, k auth.APIKey) error {
+func insertKey(ctx context.Context, tx Tx, k auth.APIKey) error {
 	_, err := tx.ExecContext(ctx, "INSERT INTO api_keys ("+keyColumns+") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		k.ID, k.ProjectID, k.DisplayName, k.Prefix, k.Hash[:], mask(k.Scopes),
 		micros(k.CreateTime), micros(k.ExpireTime), micros(k.LastUse), micros(k.RevokeTime), k.ReplacedBy)
@@ -63,12 +62,11 @@ func insertKey(ctx context.Context, tx *sql.Tx, k auth.APIKey) error {
 
 // CreateKey implements auth.Keys.
 func (s *Store) CreateKey(ctx context.Context, k auth.APIKey, limit int) error {
-	return s.write(ctx, "create key", func(tx *sql.Tx) error {
+	return s.write(ctx, "create key", func(tx Tx) error {
 		var found, working int
 		err := tx.QueryRowContext(ctx, `
-			SELECT count(*), (SELECT count(*) FROM api_keys k
-				WHERE k.project_id = p.id AND k.revoke_us = 0 AND (k.expire_us = 0 OR k.expire_us > ?1))
-			FROM projects p WHERE p.id = ?2 AND p.delete_us = 0`,
+			SELECT (SELECT count(*) FROM projects WHERE id = ?2 AND delete_us = 0),
+				(SELECT count(*) FROM api_keys WHERE project_id = ?2 AND revoke_us = 0 AND (expire_us = 0 OR expire_us > ?1))`,
 			micros(k.CreateTime), k.ProjectID).Scan(&found, &working)
 		switch {
 		case err != nil:
@@ -84,7 +82,7 @@ func (s *Store) CreateKey(ctx context.Context, k auth.APIKey, limit int) error {
 
 // KeyByID implements auth.Keys.
 func (s *Store) KeyByID(ctx context.Context, id string) (k auth.APIKey, projectExists bool, err error) {
-	err = s.read(ctx, "find key", func(tx *sql.Tx) (err error) {
+	err = s.read(ctx, "find key", func(tx Tx) (err error) {
 		k, err = scanKey(tx.QueryRowContext(ctx, "SELECT "+keyColumns+
 			", EXISTS (SELECT 1 FROM projects p WHERE p.id = project_id AND p.delete_us = 0) FROM api_keys WHERE id = ?",
 			id).Scan, &projectExists)
@@ -103,7 +101,7 @@ func (s *Store) ListKeys(ctx context.Context, project string, after auth.KeyCurs
 	}
 	query += " ORDER BY create_us DESC, id DESC LIMIT ?"
 	args = append(args, limit)
-	err = s.read(ctx, "list keys", func(tx *sql.Tx) error {
+	err = s.read(ctx, "list keys", func(tx Tx) error {
 		rows, err := tx.QueryContext(ctx, query, args...)
 		if err != nil {
 			return err
@@ -123,7 +121,7 @@ func (s *Store) ListKeys(ctx context.Context, project string, after auth.KeyCurs
 
 // RevokeKey implements auth.Keys.
 func (s *Store) RevokeKey(ctx context.Context, project, id string, now time.Time) error {
-	return s.write(ctx, "revoke key", func(tx *sql.Tx) error {
+	return s.write(ctx, "revoke key", func(tx Tx) error {
 		return one(tx.ExecContext(ctx, `
 			UPDATE api_keys SET revoke_us = CASE revoke_us WHEN 0 THEN ? ELSE revoke_us END
 			WHERE id = ? AND project_id = ?`, micros(now), id, project))
@@ -132,7 +130,7 @@ func (s *Store) RevokeKey(ctx context.Context, project, id string, now time.Time
 
 // RotateKey implements auth.Keys.
 func (s *Store) RotateKey(ctx context.Context, project, id string, next auth.APIKey, now, oldExpire time.Time) error {
-	return s.write(ctx, "rotate key", func(tx *sql.Tx) error {
+	return s.write(ctx, "rotate key", func(tx Tx) error {
 		old, err := scanKey(tx.QueryRowContext(ctx, "SELECT "+keyColumns+" FROM api_keys WHERE id = ? AND project_id = ?", id, project).Scan)
 		switch {
 		case err != nil:
@@ -161,14 +159,10 @@ func (s *Store) TouchKeys(ctx context.Context, uses map[string]time.Time) error 
 	if len(uses) == 0 {
 		return nil
 	}
-	return s.write(ctx, "note key uses", func(tx *sql.Tx) error {
-		stmt, err := tx.PrepareContext(ctx, "UPDATE api_keys SET last_use_us = ?1 WHERE id = ?2 AND last_use_us < ?1")
-		if err != nil {
-			return err
-		}
-		defer func() { _ = stmt.Close() }()
+	return s.write(ctx, "note key uses", func(tx Tx) error {
 		for id, at := range uses {
-			if _, err := stmt.ExecContext(ctx, micros(at), id); err != nil {
+			_, err := tx.ExecContext(ctx, "UPDATE api_keys SET last_use_us = ?1 WHERE id = ?2 AND last_use_us < ?1", micros(at), id)
+			if err != nil {
 				return err
 			}
 		}

@@ -1,4 +1,4 @@
-package sqlite
+package sqlread
 
 import (
 	"context"
@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/synapse-analytics/synapse/services/query"
+	"github.com/synapse-analytics/synapse/services/query/store/rollup"
 )
 
 // Verify implements query.Store. It goes through the days that hold events or
 // rollups, an hour at a time, each hour in a snapshot of its own: minutes and
 // hours are compared with the events, days with the hours. So it neither pins
 // the write-ahead log for long nor needs the writer to stand still.
-func (s *Store) Verify(ctx context.Context, project string) (query.VerifyReport, error) {
+func (s *Reader) Verify(ctx context.Context, project string) (query.VerifyReport, error) {
 	if project != "" {
 		return s.verifyProject(ctx, project)
 	}
@@ -39,22 +40,29 @@ func (s *Store) Verify(ctx context.Context, project string) (query.VerifyReport,
 	return all, nil
 }
 
-func (s *Store) verifyProject(ctx context.Context, name string) (query.VerifyReport, error) {
+func (s *Reader) verifyProject(ctx context.Context, name string) (query.VerifyReport, error) {
 	var r query.VerifyReport
 	if err := s.verify(ctx, name, &r); err != nil {
-		return query.VerifyReport{}, fmt.Errorf("verify project %s: %w", name, portError(ctx, err))
+		return query.VerifyReport{}, fmt.Errorf("verify project %s: %w", name, PortError(ctx, err))
 	}
 	return r, nil
 }
 
-func (s *Store) verify(ctx context.Context, name string, r *query.VerifyReport) error {
+func (s *Reader) verify(ctx context.Context, name string, r *query.VerifyReport) error {
 	var project int64
-	err := s.db.Reader().QueryRowContext(ctx, "SELECT id FROM projects WHERE name = ?", name).Scan(&project)
+	err := s.View(ctx, func(tx Querier) error {
+		return tx.QueryRowContext(ctx, "SELECT id FROM projects WHERE name = ?", name).Scan(&project)
+	})
 	if err != nil {
 		return noRows(err)
 	}
 	for day := int64(firstDay); ; day++ {
-		next, ok, err := s.nextDay(ctx, project, day)
+		var next int64
+		var ok bool
+		err := s.View(ctx, func(tx Querier) (err error) {
+			next, ok, err = s.nextDay(ctx, tx, project, day)
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -74,27 +82,27 @@ func (s *Store) verify(ctx context.Context, name string, r *query.VerifyReport) 
 }
 
 // nextDay returns the first day, from the given one, with an event or a rollup.
-func (s *Store) nextDay(ctx context.Context, project, from int64) (day int64, ok bool, err error) {
+func (s *Reader) nextDay(ctx context.Context, tx Querier, project, from int64) (day int64, ok bool, err error) {
 	look := func(g query.Grain, query1 string, args ...any) error {
 		var n int64
-		if err := s.db.Reader().QueryRowContext(ctx, query1, args...).Scan(&n); err != nil {
+		if err := tx.QueryRowContext(ctx, query1, args...).Scan(&n); err != nil {
 			return noRows(err)
 		}
-		if d := bucketOf(n*g.US(), query.Day); !ok || d < day {
+		if d := rollup.BucketOf(n*g.US(), query.Day); !ok || d < day {
 			day, ok = d, true
 		}
 		return nil
 	}
 	var us int64
-	err = s.db.Reader().QueryRowContext(ctx, "SELECT occurred_us FROM events INDEXED BY events_by_time "+
-		"WHERE project = ? AND occurred_us >= ? ORDER BY occurred_us LIMIT 1", project, from*query.Day.US()).Scan(&us)
+	err = tx.QueryRowContext(ctx, "SELECT e.occurred_us FROM "+s.Dialect.EventsByTime+
+		" WHERE e.project = ? AND e.occurred_us >= ? ORDER BY e.occurred_us LIMIT 1", project, from*query.Day.US()).Scan(&us)
 	if err == nil {
-		day, ok = bucketOf(us, query.Day), true
+		day, ok = rollup.BucketOf(us, query.Day), true
 	} else if err := noRows(err); err != nil {
 		return 0, false, err
 	}
-	for _, g := range grains {
-		for _, grain := range []int64{int64(g), int64(g) + totals} {
+	for _, g := range rollup.Grains {
+		for _, grain := range []int64{int64(g), int64(g) + rollup.Totals} {
 			err := look(g, "SELECT bucket FROM rollups WHERE project = ? AND grain = ? AND bucket >= ? ORDER BY bucket LIMIT 1",
 				project, grain, from*(query.Day.US()/g.US()))
 			if err != nil {
@@ -106,16 +114,16 @@ func (s *Store) nextDay(ctx context.Context, project, from int64) (day int64, ok
 }
 
 // verifyHour compares the rollups of an hour and its minutes with the events.
-func (s *Store) verifyHour(ctx context.Context, project, hour int64, r *query.VerifyReport) error {
-	return s.db.View(ctx, func(tx *sql.Tx) error {
-		want := map[rollKey]*rollRow{}
-		if err := recount(ctx, tx, project, hour, want, r); err != nil {
+func (s *Reader) verifyHour(ctx context.Context, project, hour int64, r *query.VerifyReport) error {
+	return s.View(ctx, func(tx Querier) error {
+		want := map[rollup.Key]*rollup.Row{}
+		if err := s.recount(ctx, tx, project, hour, want, r); err != nil {
 			return err
 		}
 		us := hour * query.Hour.US()
 		for _, g := range []query.Grain{query.Minute, query.Hour} {
-			for _, grain := range []int64{int64(g), int64(g) + totals} {
-				from, to := bucketOf(us, g), bucketOf(us+query.Hour.US(), g)
+			for _, grain := range []int64{int64(g), int64(g) + rollup.Totals} {
+				from, to := rollup.BucketOf(us, g), rollup.BucketOf(us+query.Hour.US(), g)
 				if err := compare(ctx, tx, project, grain, from, to, want, r); err != nil {
 					return err
 				}
@@ -126,23 +134,23 @@ func (s *Store) verifyHour(ctx context.Context, project, hour int64, r *query.Ve
 }
 
 // recount adds up the events of an hour without the writer's code.
-func recount(ctx context.Context, tx *sql.Tx, project, hour int64, want map[rollKey]*rollRow, r *query.VerifyReport) (err error) {
+func (s *Reader) recount(ctx context.Context, tx Querier, project, hour int64, want map[rollup.Key]*rollup.Row, r *query.VerifyReport) (err error) {
 	us := hour * query.Hour.US()
 	rows, err := tx.QueryContext(ctx, "SELECT e.occurred_us, coalesce(d.fold, -1), e.label, e.score_e4 "+
-		"FROM events e INDEXED BY events_by_time LEFT JOIN dims d ON d.id = e.dims "+
+		"FROM "+s.Dialect.EventsByTime+" LEFT JOIN dims d ON d.id = e.dims "+
 		"WHERE e.project = ? AND e.occurred_us >= ? AND e.occurred_us < ?", project, us, us+query.Hour.US())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	at := func(grain query.Grain, bucket, dims int64) *rollRow {
-		k := rollKey{project, int64(grain), bucket, dims}
+	at := func(grain query.Grain, bucket, dims int64) *rollup.Row {
+		k := rollup.Key{Project: project, Grain: int64(grain), Bucket: bucket, Dims: dims}
 		if dims == 0 {
-			k.grain += totals
+			k.Grain += rollup.Totals
 		}
 		row := want[k]
 		if row == nil {
-			row = &rollRow{}
+			row = &rollup.Row{}
 			want[k] = row
 		}
 		return row
@@ -158,23 +166,23 @@ func recount(ctx context.Context, tx *sql.Tx, project, hour int64, want map[roll
 			continue
 		}
 		minute := hour*60 + (occurred-us)/query.Minute.US()
-		for _, row := range []*rollRow{
+		for _, row := range []*rollup.Row{
 			at(query.Minute, minute, dims), at(query.Minute, minute, 0), at(query.Hour, hour, dims), at(query.Hour, hour, 0),
 		} {
-			row.n[label-1]++
-			row.s[label-1] += score
-			row.q[label-1] += score * score
-			row.h[min(max(score+10000, 0)/1000, bins-1)]++
+			row.N[label-1]++
+			row.S[label-1] += score
+			row.Q[label-1] += score * score
+			row.H[min(max(score+10000, 0)/1000, rollup.Bins-1)]++
 		}
 	}
 	return rows.Err()
 }
 
 // compare checks rollup rows against want and takes those it found out of it.
-func compare(ctx context.Context, tx *sql.Tx, project, grain, from, to int64, want map[rollKey]*rollRow, r *query.VerifyReport) error {
-	var wrong []rollKey
-	got := map[rollKey]rollRow{}
-	err := readRollups(ctx, tx, project, grain, from, to, func(k rollKey, row *rollRow) {
+func compare(ctx context.Context, tx Querier, project, grain, from, to int64, want map[rollup.Key]*rollup.Row, r *query.VerifyReport) error {
+	var wrong []rollup.Key
+	got := map[rollup.Key]rollup.Row{}
+	err := readRollups(ctx, tx, project, grain, from, to, func(k rollup.Key, row *rollup.Row) {
 		r.Rollups++
 		if w := want[k]; w == nil || *w != *row {
 			wrong = append(wrong, k)
@@ -199,12 +207,12 @@ func compare(ctx context.Context, tx *sql.Tx, project, grain, from, to int64, wa
 }
 
 // missing reports what the events say and no rollup holds.
-func missing(ctx context.Context, tx *sql.Tx, want map[rollKey]*rollRow, r *query.VerifyReport) error {
-	keys := make([]rollKey, 0, len(want))
+func missing(ctx context.Context, tx Querier, want map[rollup.Key]*rollup.Row, r *query.VerifyReport) error {
+	keys := make([]rollup.Key, 0, len(want))
 	for k := range want {
 		keys = append(keys, k)
 	}
-	sortKeys(keys)
+	rollup.Sort(keys)
 	for _, k := range keys {
 		if err := differ(ctx, tx, k, nil, want[k], r); err != nil {
 			return err
@@ -214,17 +222,17 @@ func missing(ctx context.Context, tx *sql.Tx, want map[rollKey]*rollRow, r *quer
 }
 
 // verifyDay compares the rollups of a day with those of its hours.
-func (s *Store) verifyDay(ctx context.Context, project, day int64, r *query.VerifyReport) error {
-	return s.db.View(ctx, func(tx *sql.Tx) error {
-		want := map[rollKey]*rollRow{}
-		for _, extra := range []int64{0, totals} {
+func (s *Reader) verifyDay(ctx context.Context, project, day int64, r *query.VerifyReport) error {
+	return s.View(ctx, func(tx Querier) error {
+		want := map[rollup.Key]*rollup.Row{}
+		for _, extra := range []int64{0, rollup.Totals} {
 			grain := int64(query.Day) + extra
-			err := readRollups(ctx, tx, project, int64(query.Hour)+extra, day*24, (day+1)*24, func(k rollKey, row *rollRow) {
-				k = rollKey{project, grain, day, k.dims}
+			err := readRollups(ctx, tx, project, int64(query.Hour)+extra, day*24, (day+1)*24, func(k rollup.Key, row *rollup.Row) {
+				k = rollup.Key{Project: project, Grain: grain, Bucket: day, Dims: k.Dims}
 				if want[k] == nil {
-					want[k] = &rollRow{}
+					want[k] = &rollup.Row{}
 				}
-				want[k].merge(row)
+				want[k].Merge(row)
 			})
 			if err != nil {
 				return err
@@ -238,10 +246,10 @@ func (s *Store) verifyDay(ctx context.Context, project, day int64, r *query.Veri
 }
 
 // verifyCounters compares the balance with the rows.
-func (s *Store) verifyCounters(ctx context.Context, project int64, r *query.VerifyReport) error {
-	return s.db.View(ctx, func(tx *sql.Tx) error {
+func (s *Reader) verifyCounters(ctx context.Context, project int64, r *query.VerifyReport) error {
+	return s.View(ctx, func(tx Querier) error {
 		var rows, stored int64
-		err := tx.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM events INDEXED BY events_by_time WHERE project = ?1), "+
+		err := tx.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM "+s.Dialect.EventsByTime+" WHERE e.project = ?1), "+
 			"(SELECT coalesce(sum(stored), 0) FROM balance WHERE project = ?1)", project).Scan(&rows, &stored)
 		if err != nil {
 			return err
@@ -253,27 +261,27 @@ func (s *Store) verifyCounters(ctx context.Context, project int64, r *query.Veri
 	})
 }
 
-func readRollups(ctx context.Context, tx *sql.Tx, project, grain, from, to int64, f func(rollKey, *rollRow)) (err error) {
-	rows, err := tx.QueryContext(ctx, "SELECT bucket, dims, "+strings.Join(rollNames, ", ")+ //nolint:gosec // G202: constants
+func readRollups(ctx context.Context, tx Querier, project, grain, from, to int64, f func(rollup.Key, *rollup.Row)) (err error) {
+	rows, err := tx.QueryContext(ctx, "SELECT bucket, dims, "+strings.Join(rollup.Columns, ", ")+
 		" FROM rollups WHERE project = ? AND grain = ? AND bucket >= ? AND bucket < ? ORDER BY bucket, dims", project, grain, from, to)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	k := rollKey{project: project, grain: grain}
-	var row rollRow
-	dest := []any{&k.bucket, &k.dims}
-	for i := range row.n {
-		dest = append(dest, &row.n[i])
+	k := rollup.Key{Project: project, Grain: grain}
+	var row rollup.Row
+	dest := []any{&k.Bucket, &k.Dims}
+	for i := range row.N {
+		dest = append(dest, &row.N[i])
 	}
-	for i := range row.s {
-		dest = append(dest, &row.s[i])
+	for i := range row.S {
+		dest = append(dest, &row.S[i])
 	}
-	for i := range row.q {
-		dest = append(dest, &row.q[i])
+	for i := range row.Q {
+		dest = append(dest, &row.Q[i])
 	}
-	for i := range row.h {
-		dest = append(dest, &row.h[i])
+	for i := range row.H {
+		dest = append(dest, &row.H[i])
 	}
 	for rows.Next() {
 		if err := rows.Scan(dest...); err != nil {
@@ -285,21 +293,21 @@ func readRollups(ctx context.Context, tx *sql.Tx, project, grain, from, to int64
 }
 
 // differ words a difference; got or want is nil when there is none.
-func differ(ctx context.Context, tx *sql.Tx, k rollKey, got, want *rollRow, r *query.VerifyReport) error {
+func differ(ctx context.Context, tx Querier, k rollup.Key, got, want *rollup.Row, r *query.VerifyReport) error {
 	if len(r.Differences) >= query.MaxDifferences {
 		r.Count++
 		return nil
 	}
-	grain := query.Grain(k.grain)
+	grain := query.Grain(k.Grain)
 	where := "all events"
-	if k.grain > totals {
-		grain -= totals
+	if k.Grain > rollup.Totals {
+		grain -= rollup.Totals
 	} else {
 		var source, language, model string
-		err := tx.QueryRowContext(ctx, "SELECT source, language, model FROM dims WHERE id = ?", k.dims).Scan(&source, &language, &model)
+		err := tx.QueryRowContext(ctx, "SELECT source, language, model FROM dims WHERE id = ?", k.Dims).Scan(&source, &language, &model)
 		switch {
 		case errors.Is(err, sql.ErrNoRows):
-			where = fmt.Sprintf("unknown dimensions %d", k.dims)
+			where = fmt.Sprintf("unknown dimensions %d", k.Dims)
 		case err != nil:
 			return err
 		default:
@@ -311,16 +319,16 @@ func differ(ctx context.Context, tx *sql.Tx, k rollKey, got, want *rollRow, r *q
 		says = "its hours say"
 	}
 	name := map[query.Grain]string{query.Minute: "minute", query.Hour: "hour", query.Day: "day"}[grain]
-	r.Add(fmt.Sprintf("%s %s, %s: holds %s, %s %s", name, bucketTime(k.bucket*grain.US()), where, words(got), says, words(want)))
+	r.Add(fmt.Sprintf("%s %s, %s: holds %s, %s %s", name, bucketTime(k.Bucket*grain.US()), where, words(got), says, words(want)))
 	return nil
 }
 
-func words(r *rollRow) string {
+func words(r *rollup.Row) string {
 	if r == nil {
 		return "nothing"
 	}
 	return fmt.Sprintf("%d negative, %d neutral, %d positive with a score sum of %.4f",
-		r.n[0], r.n[1], r.n[2], float64(r.s[0]+r.s[1]+r.s[2])/1e4)
+		r.N[0], r.N[1], r.N[2], float64(r.S[0]+r.S[1]+r.S[2])/1e4)
 }
 
 func bucketTime(us int64) string { return time.UnixMicro(us).UTC().Format(time.RFC3339) }

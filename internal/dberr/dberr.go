@@ -1,0 +1,33 @@
+// Package dberr names the kinds of failure that every database engine has, so that
+// a store's code does not depend on the engine below it. Match with errors.Is.
+package dberr
+
+import "errors"
+
+var (
+	// ErrBusy says that a lock or a connection could not be had in time, or that
+	// the statement took too long. The same call can succeed later.
+	ErrBusy = errors.New("database is busy")
+	// ErrFull says that the disk, or the file's size limit, is full. Nothing of
+	// the transaction was kept.
+	ErrFull = errors.New("database disk is full")
+	// ErrConstraint says that a row breaks a constraint of the schema.
+	ErrConstraint = errors.New("database constraint violated")
+	// ErrUnique is the ErrConstraint of a unique index or primary key.
+	ErrUnique = errors.New("database row exists")
+	// ErrIO says that reading, writing or syncing failed. Whether the last
+	// commit is on disk is unknown: do not retry on the same connection, stop.
+	ErrIO = errors.New("database input or output failed")
+	// ErrCorrupt says that the data is damaged or is not a database.
+	ErrCorrupt = errors.New("database is damaged")
+	// ErrReadOnly says that a connection which can not write was asked to.
+	ErrReadOnly = errors.New("database connection is read-only")
+	// ErrAway says that the server can not be reached, is starting or stopping.
+	// The same call can succeed later.
+	ErrAway = errors.New("database server is away")
+	// ErrUnknown says that the connection was lost during a commit: the
+	// transaction was kept whole or not at all, which of both is unknown.
+	ErrUnknown = errors.New("database commit is unknown")
+	// ErrClosed says that the database was closed.
+	ErrClosed = errors.New("database is closed")
+)

@@ -1,0 +1,78 @@
+// Package sqlread reads what the query service keeps in SQL tables: the statements
+// that all SQL engines share. An engine brings the schema, the writes and its dialect.
+package sqlread
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"github.com/synapse-analytics/synapse/internal/dberr"
+	"github.com/synapse-analytics/synapse/services/query"
+)
+
+// Querier is a read transaction. Parameters are written ?, or ?1 and so on when one
+// is used twice; a statement has those of one kind.
+type Querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// Dialect is how an engine wants to be asked.
+type Dialect struct {
+	// EventByID is what follows FROM to find the event e, with its dims d, of a
+	// project's name and an id: two parameters.
+	EventByID string
+	// EventsByTime and EventsBySeq name the table of events, as e, to be read in
+	// that order.
+	EventsByTime, EventsBySeq string
+	// Join is the join that dims d are read with, and JoinDims one behind e.
+	Join, JoinDims string
+	// Columns is the filter's view of what is not the same in all engines.
+	Columns Columns
+}
+
+// Columns are the parts of filter.Columns that engines write differently.
+type Columns interface {
+	// Contains, HasEmotion, HasAttribute and CompareAttribute as in filter.Columns.
+	Contains() string
+	HasEmotion() string
+	HasAttribute() string
+	CompareAttribute(operator string) string
+}
+
+// Reader implements the reading half of query.Store.
+type Reader struct {
+	// View runs fn, all of whose queries see the same commit. Its errors match
+	// package dberr.
+	View func(ctx context.Context, fn func(Querier) error) error
+	// Dialect of the engine.
+	Dialect Dialect
+}
+
+// PortError turns an error that matches package dberr into one of the port's.
+func PortError(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.Is(err, dberr.ErrBusy), errors.Is(err, dberr.ErrAway), errors.Is(err, dberr.ErrReadOnly):
+		return fmt.Errorf("%w: %w", query.ErrBusy, err)
+	case errors.Is(err, dberr.ErrFull):
+		return fmt.Errorf("%w: %w", query.ErrFull, err)
+	case errors.Is(err, dberr.ErrIO), errors.Is(err, dberr.ErrCorrupt):
+		return fmt.Errorf("%w: %w", query.ErrBroken, err)
+	default:
+		return err
+	}
+}
+
+// noRows makes a missing row no error.
+func noRows(err error) error {
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	return err
+}
