@@ -20,8 +20,8 @@ TOOLS := \
 	gotest.tools/gotestsum@v1.13.0 \
 	github.com/nats-io/nats-server/v2@v2.15.2
 
-.PHONY: setup setup-tools setup-fasttext setup-browser
-setup: setup-tools setup-fasttext setup-browser ## install all that building and testing needs (pinned, into .bin)
+.PHONY: setup setup-tools setup-fasttext setup-browser setup-postgres
+setup: setup-tools setup-fasttext setup-browser setup-postgres ## install all that building and testing needs (pinned, into .bin)
 setup-tools:
 	@mkdir -p $(BIN)
 	@for t in $(TOOLS); do \
@@ -43,6 +43,12 @@ setup-browser:
 		else echo "chromium is needed for the browser tests: install it with your system's package manager" >&2; exit 1; fi; \
 	fi
 	@cd web && if [ ! -d node_modules ] || [ package-lock.json -nt node_modules/.package-lock.json ]; then npm ci --no-audit --no-fund --silent; fi
+setup-postgres: # tests start servers of their own; one that the package starts is not used
+	@if ! { ls /usr/lib/postgresql/*/bin/initdb || command -v initdb; } >/dev/null 2>&1 || ! { ls /usr/sbin/pgbouncer || command -v pgbouncer; } >/dev/null 2>&1; then \
+		if command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql pgbouncer >/dev/null; \
+		else echo "PostgreSQL 15 or later and PgBouncer are needed for the tests of its stores: install them with your system's package manager" >&2; exit 1; fi; \
+	fi
 
 # ---- build -------------------------------------------------------------------
 .PHONY: build demo clean
@@ -81,7 +87,7 @@ lint: ## buf, golangci-lint, go vet, shell, dashboard types
 	cd web && npm run --silent check
 unit: ## unit and conformance tests with the race detector
 	$(BIN)/gotestsum --format pkgname-and-test-fails -- -race -timeout 15m ./...
-	CGO_ENABLED=0 go test ./internal/sqldb/... ./services/auth/store/... ./services/query/store/... ./model
+	CGO_ENABLED=0 go test ./internal/sqldb/... ./services/auth/store/sqlite ./services/query/store/sqlite ./model
 	cd web && npm run --silent test
 e2e: build ## end-to-end tests: real processes, all in one and apart
 	cd e2e && $(BIN)/gotestsum --format testname -- -count=1 -timeout 20m ./...

@@ -89,6 +89,9 @@ func TestImportRules(t *testing.T) {
 			if under(full, "github.com/nats-io") && !under(p.ImportPath, "internal/queue/jetstream", "bench", "e2e") {
 				t.Errorf("%s imports %s: only the queue engine does", p.ImportPath, full)
 			}
+			if under(full, "github.com/jackc/pgx") && !under(p.ImportPath, "internal/pgdb", "services/auth/store/postgres", "services/query/store/postgres") {
+				t.Errorf("%s imports %s: only the PostgreSQL engines do", p.ImportPath, full)
+			}
 			if under(full, "github.com/mattn/go-sqlite3", "modernc.org/sqlite") && !under(p.ImportPath, "internal/sqldb") {
 				t.Errorf("%s imports %s: only internal/sqldb does", p.ImportPath, full)
 			}
