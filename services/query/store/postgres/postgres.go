@@ -1,0 +1,112 @@
+package postgres
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/synapse-analytics/synapse/internal/dberr"
+	"github.com/synapse-analytics/synapse/internal/pgdb"
+	"github.com/synapse-analytics/synapse/internal/queue"
+	"github.com/synapse-analytics/synapse/services/query"
+	"github.com/synapse-analytics/synapse/services/query/store/sqlread"
+)
+
+//go:embed migrations/*.sql
+var embedded embed.FS
+
+// writers is the size of the writer's pool: one transaction at a time holds the
+// lock, the others (what was accepted, dead letters) wait for it.
+const writers = 3
+
+// Store is a query store in a PostgreSQL database.
+type Store struct {
+	sqlread.Reader
+	write, read *pgdb.DB
+
+	mu      sync.Mutex // the writer's: guards what follows
+	cache   cache
+	unknown map[queue.Stream]*unknown
+}
+
+var _ query.Store = (*Store)(nil)
+
+// Open connects to the database and brings its schema up to date.
+func Open(ctx context.Context, c pgdb.Config, log *slog.Logger) (*Store, error) {
+	s, err := open(ctx, c, log)
+	if err != nil {
+		return nil, fmt.Errorf("open query store: %w", err)
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, c pgdb.Config, log *slog.Logger) (*Store, error) {
+	w := c
+	w.MaxConns = writers
+	write, err := pgdb.Open(ctx, w, "synapse query writer", log)
+	if err != nil {
+		return nil, err
+	}
+	m, err := fs.Sub(embedded, "migrations")
+	if err == nil {
+		err = write.Migrate(ctx, m)
+	}
+	if err == nil {
+		err = makeSecret(ctx, write)
+	}
+	if err != nil {
+		return nil, errors.Join(err, write.Close())
+	}
+	read, err := pgdb.Open(ctx, c, "synapse query", log)
+	if err != nil {
+		return nil, errors.Join(err, write.Close())
+	}
+	s := &Store{write: write, read: read, unknown: map[queue.Stream]*unknown{}}
+	s.Reader = sqlread.Reader{Dialect: reads, View: func(ctx context.Context, fn func(sqlread.Querier) error) error {
+		return outside(read.ViewSQL(ctx, func(tx *sql.Tx) error { return fn(pgdb.Tx{Tx: tx}) }))
+	}}
+	return s, nil
+}
+
+func makeSecret(ctx context.Context, db *pgdb.DB) error {
+	fresh := make([]byte, 32)
+	if _, err := rand.Read(fresh); err != nil {
+		return err
+	}
+	return db.WithTx(ctx, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, "INSERT INTO meta (key, value) VALUES ('secret', $1) ON CONFLICT DO NOTHING", fresh)
+		return err
+	})
+}
+
+// outside makes errors of the server's own disk ones that pass: they undo the
+// transaction and are the server's to heal, and starting this process anew, which
+// query.ErrBroken asks for, would not help.
+func outside(err error) error {
+	if errors.Is(err, dberr.ErrIO) || errors.Is(err, dberr.ErrCorrupt) {
+		return fmt.Errorf("%w: %s", dberr.ErrAway, err.Error())
+	}
+	return err
+}
+
+// Ready implements query.Store.
+func (s *Store) Ready(ctx context.Context) error {
+	if _, err := s.Positions(ctx); err != nil {
+		return fmt.Errorf("the PostgreSQL server does not answer: %w", err)
+	}
+	return nil
+}
+
+// Pools returns those of the readers and of the writer, for metrics.
+func (s *Store) Pools() (read, write *pgdb.DB) { return s.read, s.write }
+
+// Close implements query.Store.
+func (s *Store) Close() error { return errors.Join(s.write.Close(), s.read.Close()) }
