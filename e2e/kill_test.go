@@ -22,10 +22,35 @@ import (
 // KILLS sets the number of kills (20), SEED repeats a run.
 func TestKill(t *testing.T) {
 	kills := envInt("KILLS", 20)
+	testKills(t, harness.AllInOne, kills, kills*100, func(c *harness.Cluster, _ int) string {
+		c.Kill("synapse")
+		c.StartProcess("synapse")
+		return "synapse"
+	})
+}
+
+// TestKillApart is TestKill with each role and each server killed in turn, twice.
+func TestKillApart(t *testing.T) {
+	names := []string{"postgres", "nats-server", "synapse-query", "synapse-scoring", "synapse-ingest", "synapse-auth", "synapse-gateway"}
+	testKills(t, harness.Apart, 2*len(names), 1000, func(c *harness.Cluster, k int) string {
+		name := names[k%len(names)]
+		if name == "postgres" {
+			c.RestartPostgres()
+			return name
+		}
+		c.Kill(name)
+		c.StartProcess(name)
+		return name
+	})
+}
+
+// testKills lets kill kill and start something again under load, and compares what
+// the callers know with what is there.
+func testKills(t *testing.T, shape harness.Shape, kills, least int, kill func(c *harness.Cluster, k int) string) {
 	seed := uint64(envInt("SEED", int(time.Now().UnixNano()&0xffffff)))
 	t.Logf("seed %d, %d kills", seed, kills)
 	rng := rand.New(rand.NewPCG(seed, 1))
-	c := harness.Start(t, harness.AllInOne)
+	c := harness.Start(t, shape)
 
 	l := newLedger(c)
 	const writers = 8
@@ -34,18 +59,21 @@ func TestKill(t *testing.T) {
 	}
 	for k := range kills {
 		time.Sleep(time.Duration(100+rng.IntN(700)) * time.Millisecond)
-		c.Kill("synapse")
-		c.StartProcess("synapse")
-		if k%5 == 4 {
-			t.Logf("%d kills, %d events acknowledged", k+1, l.count())
+		start := time.Now()
+		name := kill(c, k)
+		back, before := time.Since(start), l.count()
+		for l.count() == before {
+			require.Less(t, time.Since(start), time.Minute, "nothing is accepted after %s was killed", name)
+			time.Sleep(time.Millisecond)
 		}
+		t.Logf("%s back after %s, events accepted after %s, %d in all", name, back.Round(time.Millisecond), time.Since(start).Round(time.Millisecond), before)
 	}
 	close(l.stop)
 	l.wg.Wait()
 	total := c.Settle()
 	acked, unknown := l.count(), l.unknowns()
 	t.Logf("%d acknowledged, %d never answered, stored %v, duplicate %v", acked, unknown, total["stored"], total["duplicate"])
-	require.Greater(t, acked, kills*100, "too little load to prove anything")
+	require.Greater(t, acked, least, "too little load to prove anything")
 
 	stored := l.storedIDs(t)
 	for id := range l.acked {

@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/synapse-analytics/synapse/internal/pgdb/pgtest"
 )
 
 // Shape is how the roles are spread over processes.
@@ -30,7 +32,7 @@ type Shape string
 const (
 	// AllInOne runs every role in one process on embedded engines.
 	AllInOne Shape = "all-in-one"
-	// Apart runs each role in its own process, with a NATS server.
+	// Apart runs each role in its own process, on a NATS server and PostgreSQL.
 	Apart Shape = "apart"
 )
 
@@ -60,6 +62,8 @@ type Cluster struct {
 	env   []string
 	procs map[string]*Process
 	args  map[string][]string
+
+	postgres *pgtest.Server
 }
 
 // Process is a started program.
@@ -168,6 +172,15 @@ func (c *Cluster) startApart() {
 	c.StartProcess("nats-server")
 	require.Eventually(t, func() bool { return dialable(nats) }, 10*time.Second, 20*time.Millisecond, "NATS does not answer")
 
+	server, err := pgtest.Start()
+	require.NoError(t, err)
+	c.postgres = server
+	stores := map[string]string{}
+	for _, role := range []string{"auth", "query"} { // a database each
+		stores[role], err = server.NewDatabase()
+		require.NoError(t, err)
+	}
+
 	addr := map[string]string{}
 	for _, role := range []string{"auth", "ingest", "scoring", "query", "gateway"} {
 		addr[role] = FreeAddr(t)
@@ -182,6 +195,9 @@ func (c *Cluster) startApart() {
 			if peer != role {
 				args = append(args, "--set", "peers."+peer+"="+addr[peer])
 			}
+		}
+		if url := stores[role]; url != "" {
+			args = append(args, "--set", "stores."+role+".url="+url)
 		}
 		name := "synapse-" + role
 		c.args[name] = args
@@ -276,6 +292,14 @@ func (c *Cluster) Kill(name string) {
 	<-p.done
 }
 
+// RestartPostgres kills the database server at once (SIGKILL), starts it again and
+// waits until it answers.
+func (c *Cluster) RestartPostgres() {
+	c.t.Helper()
+	require.NoError(c.t, c.postgres.Kill())
+	require.NoError(c.t, c.postgres.Run())
+}
+
 // Stop ends a process in good order (SIGTERM) and returns its error.
 func (c *Cluster) Stop(name string) error {
 	p := c.procs[name]
@@ -306,6 +330,11 @@ func (c *Cluster) stopAll() {
 			if c.t.Failed() {
 				c.t.Logf("log of %s:\n%s", name, tail(p.Log(), 8000))
 			}
+		}
+	}
+	if c.postgres != nil {
+		if err := c.postgres.Stop(); err != nil {
+			c.t.Errorf("stop PostgreSQL: %v", err)
 		}
 	}
 }

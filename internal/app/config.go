@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/synapse-analytics/synapse/internal/pgdb"
 	"github.com/synapse-analytics/synapse/internal/queue/jetstream"
 	"github.com/synapse-analytics/synapse/internal/telemetry"
 	"github.com/synapse-analytics/synapse/services/auth"
@@ -28,6 +29,7 @@ type Config struct {
 	GRPC          GRPC             `config:"grpc" doc:"The gRPC server."`
 	Telemetry     telemetry.Config `config:"telemetry" doc:"Logs, traces and metrics."`
 	Queue         jetstream.Config `config:"queue" doc:"The queue."`
+	Stores        Stores           `config:"stores" doc:"Where the roles auth and query keep their data."`
 	Auth          auth.Config      `config:"auth" doc:"The role auth."`
 	Ingest        ingest.Config    `config:"ingest" doc:"The role ingest."`
 	Scoring       scoring.Config   `config:"scoring" doc:"The role scoring."`
@@ -70,6 +72,7 @@ func DefaultConfig() Config {
 		GRPC:        GRPC{Reflection: true, MaxStreamsPerProject: 1000},
 		Telemetry:   telemetry.DefaultConfig(),
 		Queue:       jetstream.DefaultConfig(),
+		Stores:      Stores{Auth: pgdb.DefaultConfig(), Query: pgdb.DefaultConfig()},
 		Auth:        auth.DefaultConfig(),
 		Ingest:      ingest.DefaultConfig(),
 		Scoring:     scoring.DefaultConfig(),

@@ -8,11 +8,9 @@ import (
 
 	"github.com/synapse-analytics/synapse/model"
 	"github.com/synapse-analytics/synapse/services/auth"
-	authsqlite "github.com/synapse-analytics/synapse/services/auth/store/sqlite"
 	"github.com/synapse-analytics/synapse/services/gateway"
 	"github.com/synapse-analytics/synapse/services/ingest"
 	"github.com/synapse-analytics/synapse/services/query"
-	querysqlite "github.com/synapse-analytics/synapse/services/query/store/sqlite"
 	"github.com/synapse-analytics/synapse/services/scoring"
 )
 
@@ -39,11 +37,10 @@ func (a *App) newService(ctx context.Context, r Role) (service, error) {
 	log := a.log().With("role", string(r))
 	switch r {
 	case Auth:
-		store, err := authsqlite.Open(ctx, a.cfg.path("auth.db"), authsqlite.WithLogger(log))
+		store, err := a.openAuthStore(ctx, log)
 		if err != nil {
 			return nil, err
 		}
-		a.closers = append(a.closers, store.Close)
 		return auth.New(auth.Deps{
 			Config: a.cfg.Auth, Logger: log, TracerProvider: a.tel.TracerProvider, MeterProvider: a.tel.MeterProvider,
 			Store: store, Notifier: a.queue,
@@ -59,11 +56,10 @@ func (a *App) newService(ctx context.Context, r Role) (service, error) {
 			Queue: a.queue, Scorer: scoring.NewModelScorer(model.Default()),
 		})
 	case Query:
-		store, err := querysqlite.Open(ctx, a.cfg.path("query.db"), querysqlite.Options{Logger: log})
+		store, err := a.openQueryStore(ctx, log)
 		if err != nil {
 			return nil, err
 		}
-		a.closers = append(a.closers, store.Close)
 		return query.New(query.Deps{
 			Config: a.cfg.Query, Logger: log, TracerProvider: a.tel.TracerProvider, MeterProvider: a.tel.MeterProvider,
 			Queue: a.queue, Store: store, Explainer: scoring.NewExplainer(scoring.NewModelScorer(model.Default()), log),

@@ -36,6 +36,7 @@ func doctorCommand(g *globals) *cobra.Command {
 			findings := []finding{check("configuration", "valid", err, "synapse config check")}
 			if err == nil {
 				findings = append(findings, checkFolder(cfg), checkDisk(cfg))
+				findings = append(findings, checkStores(cmd.Context(), cfg)...)
 			}
 			findings = append(findings, g.checkServer(cmd.Context())...)
 			bad := false

@@ -1,0 +1,67 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/synapse-analytics/synapse/internal/pgdb"
+	"github.com/synapse-analytics/synapse/services/auth"
+	authpostgres "github.com/synapse-analytics/synapse/services/auth/store/postgres"
+	authsqlite "github.com/synapse-analytics/synapse/services/auth/store/sqlite"
+	"github.com/synapse-analytics/synapse/services/query"
+	querypostgres "github.com/synapse-analytics/synapse/services/query/store/postgres"
+	querysqlite "github.com/synapse-analytics/synapse/services/query/store/sqlite"
+)
+
+// Stores configures where the roles keep their data: each role's own.
+type Stores struct {
+	Auth  pgdb.Config `config:"auth" doc:"The data of auth."`
+	Query pgdb.Config `config:"query" doc:"The data of query."`
+}
+
+// openAuthStore opens the store of auth; it is closed when the services have stopped.
+func (a *App) openAuthStore(ctx context.Context, log *slog.Logger) (auth.Store, error) {
+	if c := a.cfg.Stores.Auth; c.URL != "" {
+		store, err := authpostgres.Open(ctx, c, log)
+		if err != nil {
+			return nil, err
+		}
+		a.closers = append(a.closers, store.Close)
+		return store, a.observe(store.DB(), "auth")
+	}
+	store, err := authsqlite.Open(ctx, a.cfg.path("auth.db"), authsqlite.WithLogger(log))
+	if err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, store.Close)
+	return store, nil
+}
+
+// openQueryStore opens the store of query; it is closed when the services have
+// stopped.
+func (a *App) openQueryStore(ctx context.Context, log *slog.Logger) (query.Store, error) {
+	if c := a.cfg.Stores.Query; c.URL != "" {
+		store, err := querypostgres.Open(ctx, c, log)
+		if err != nil {
+			return nil, err
+		}
+		a.closers = append(a.closers, store.Close)
+		read, write := store.Pools()
+		return store, errors.Join(a.observe(read, "query"), a.observe(write, "query writer"))
+	}
+	store, err := querysqlite.Open(ctx, a.cfg.path("query.db"), querysqlite.Options{Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, store.Close)
+	return store, nil
+}
+
+func (a *App) observe(db *pgdb.DB, pool string) error {
+	stop, err := db.Observe(a.tel.MeterProvider, pool)
+	if err == nil {
+		a.closers = append(a.closers, stop)
+	}
+	return err
+}

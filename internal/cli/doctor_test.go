@@ -1,0 +1,37 @@
+package cli
+
+import (
+	"os"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/synapse-analytics/synapse/internal/pgdb/pgtest"
+)
+
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m.Run)) }
+
+// doctor looks at the databases that are configured, and says what to do.
+func TestDoctorLooksAtStores(t *testing.T) {
+	url, err := pgtest.Shared(t).NewDatabase()
+	require.NoError(t, err)
+	out, _, code := command(t, "", "doctor", "--output", "json", "--data", t.TempDir(),
+		"--set", "stores.auth.url="+url, "--set", "stores.query.url=postgres://u@127.0.0.1:1/x")
+	require.NotZero(t, code)
+	found := map[string]map[string]any{}
+	for _, f := range objects(t, out) {
+		found[f["check"].(string)] = f
+	}
+	require.Equal(t, true, found["store auth"]["ok"])
+	require.Regexp(t, `^PostgreSQL \d+\.\d+ answers in [\d.]+ ms, clocks \d+ ms apart, \d+ of 100 connections used$`, found["store auth"]["detail"])
+	require.Equal(t, false, found["store query"]["ok"])
+	require.Contains(t, found["store query"]["try"], "correct url")
+
+	out, _, _ = command(t, "", "doctor", "--output", "json", "--data", t.TempDir(),
+		"--set", "stores.auth.max_conns=200", "--set", "stores.auth.url="+url)
+	for _, f := range objects(t, out) {
+		if f["check"] == "store auth" {
+			require.Contains(t, f["try"], "max_connections")
+		}
+	}
+}
