@@ -27,14 +27,14 @@ type accepted struct {
 }
 
 // session implements follower.session.
-func (a *accepted) session(ctx context.Context, c queue.Consumer, after StoredPosition) error {
-	last := after.Sequence
+func (a *accepted) session(ctx context.Context, c queue.Consumer, after uint64, stored queue.Position) error {
+	last := after
 	for {
 		messages, err := a.collect(ctx, c)
 		if err != nil {
 			return err
 		}
-		b := AcceptedBatch{}
+		b := AcceptedBatch{After: &stored}
 		var ack func() error
 		for i := range messages {
 			m := &messages[i]
@@ -61,6 +61,7 @@ func (a *accepted) session(ctx context.Context, c queue.Consumer, after StoredPo
 		if err != nil {
 			return err
 		}
+		stored = b.Position.Position
 		a.positions.set(queue.Events, b.Position)
 		if err := ack(); err != nil {
 			a.follower.log.DebugContext(ctx, "acknowledgement failed", "error", err)

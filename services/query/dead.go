@@ -19,14 +19,14 @@ type dead struct {
 }
 
 // session implements follower.session.
-func (d *dead) session(ctx context.Context, c queue.Consumer, after StoredPosition) error {
-	last := after.Sequence
+func (d *dead) session(ctx context.Context, c queue.Consumer, after uint64, stored queue.Position) error {
+	last := after
 	for {
 		messages, err := c.Fetch(ctx, deadMessages)
 		if err != nil {
 			return err
 		}
-		b := DeadBatch{}
+		b := DeadBatch{After: &stored}
 		var ack func() error
 		for i := range messages {
 			m := &messages[i]
@@ -49,6 +49,7 @@ func (d *dead) session(ctx context.Context, c queue.Consumer, after StoredPositi
 		if err != nil {
 			return err
 		}
+		stored = b.Position.Position
 		d.positions.set(queue.Dead, b.Position)
 		d.metrics.dead(ctx, counted)
 		if err := ack(); err != nil {

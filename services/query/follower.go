@@ -48,8 +48,9 @@ type follower struct {
 	stream queue.Stream
 	config queue.ConsumerConfig
 	// session reads from the consumer, applies and acknowledges until the
-	// context ends or something fails. after is where it begins.
-	session func(ctx context.Context, c queue.Consumer, after StoredPosition) error
+	// context ends or something fails. It begins after a sequence of the stream;
+	// stored is where the store is.
+	session func(ctx context.Context, c queue.Consumer, after uint64, stored queue.Position) error
 
 	queue     Queue
 	positions *positions
@@ -87,10 +88,11 @@ func (f *follower) run(ctx context.Context) {
 
 // once opens the consumer and runs a session.
 func (f *follower) once(ctx context.Context) error {
-	after, err := f.positions.read(ctx, f.stream)
+	stored, err := f.positions.read(ctx, f.stream)
 	if err != nil {
 		return fmt.Errorf("consumer %s: %w", f.config.Name, err)
 	}
+	after := stored
 	cfg := f.config
 	cfg.StartAfter = &after.Position
 	c, err := f.queue.Consume(ctx, cfg)
@@ -105,7 +107,7 @@ func (f *follower) once(ctx context.Context) error {
 		return fmt.Errorf("consumer %s: %w", f.config.Name, err)
 	}
 	f.health.set(nil)
-	err = f.session(ctx, c, after)
+	err = f.session(ctx, c, after.Sequence, stored.Position)
 	if cerr := c.Close(); err == nil {
 		err = cerr
 	}
@@ -152,8 +154,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// retry repeats f, which changes the store, until it succeeds, ctx ends or the
-// store is broken. Readiness tells of it meanwhile.
+// retry repeats f, which changes the store, until it succeeds, ctx ends, or the
+// store is broken or somewhere else. Readiness tells of it meanwhile.
 func retry(ctx context.Context, h *health, log *slog.Logger, f func() error) error {
 	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
 		err := f()
@@ -165,7 +167,7 @@ func retry(ctx context.Context, h *health, log *slog.Logger, f func() error) err
 			return ctx.Err()
 		}
 		h.set(err)
-		if errors.Is(err, ErrBroken) {
+		if errors.Is(err, ErrBroken) || errors.Is(err, ErrMoved) {
 			return err
 		}
 		log.WarnContext(ctx, "the store refuses; trying again", "in", wait, "error", err)

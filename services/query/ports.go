@@ -15,6 +15,10 @@ var (
 	// ErrBusy says that the store could not be had in time; the same call can
 	// succeed later. Nothing of it was kept.
 	ErrBusy = errors.New("query store: busy")
+	// ErrMoved says that the store is not where the batch follows: another process
+	// has written, or the store was replaced by one that is behind. Nothing of the
+	// call was kept; the caller must go on from the position that the store has.
+	ErrMoved = errors.New("query store: position moved")
 	// ErrFull says that the disk is full. Nothing of the call was kept.
 	ErrFull = errors.New("query store: disk is full")
 	// ErrBroken says that the store failed in a way after which it can not be

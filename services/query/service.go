@@ -190,7 +190,7 @@ func (s *Service) Start(ctx context.Context) error {
 // errNotYet is the health of a reader that has not opened its stream.
 var errNotYet = errors.New("has not opened its stream yet; wait")
 
-func (s *Service) follow(cfg queue.ConsumerConfig, session func(context.Context, queue.Consumer, StoredPosition) error) *follower {
+func (s *Service) follow(cfg queue.ConsumerConfig, session func(context.Context, queue.Consumer, uint64, queue.Position) error) *follower {
 	f := &follower{
 		stream: cfg.Stream, config: cfg, session: session, queue: s.queue, positions: s.positions,
 		resume: s.cfg.ResumeAfterLoss, log: s.log, fatal: s.fatal,

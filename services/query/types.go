@@ -102,6 +102,9 @@ type Source struct {
 type Batch struct {
 	// Sources in the order of SCORED.
 	Sources []Source
+	// After is where the store must be in the stream, or the batch is refused with
+	// ErrMoved; nil is not checked.
+	After *queue.Position
 	// Position after the batch.
 	Position StoredPosition
 	// StoredUS is the time of storing.
@@ -146,6 +149,9 @@ type HourCount struct {
 type AcceptedBatch struct {
 	// Counts to add.
 	Counts []HourCount
+	// After is where the store must be in the stream, or the batch is refused with
+	// ErrMoved; nil is not checked.
+	After *queue.Position
 	// Position after it.
 	Position StoredPosition
 }
@@ -175,6 +181,9 @@ type Letter struct {
 type DeadBatch struct {
 	// Letters in the order of DEAD.
 	Letters []Letter
+	// After is where the store must be in the stream, or the batch is refused with
+	// ErrMoved; nil is not checked.
+	After *queue.Position
 	// Position after the batch.
 	Position StoredPosition
 }

@@ -39,14 +39,14 @@ type item struct {
 }
 
 // session implements follower.session.
-func (w *writer) session(ctx context.Context, c queue.Consumer, after StoredPosition) error {
+func (w *writer) session(ctx context.Context, c queue.Consumer, after uint64, stored queue.Position) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	items := make(chan item, pipelineItems)
 	room := semaphore.NewWeighted(pipelineBytes)
 	committed := make(chan error, 1)
 	go func() {
-		err := w.commitAll(ctx, items, room)
+		err := w.commitAll(ctx, items, room, stored)
 		if err != nil {
 			cancel() // ends the fetch
 		}
@@ -61,8 +61,7 @@ func (w *writer) session(ctx context.Context, c queue.Consumer, after StoredPosi
 }
 
 // decodeAll fetches and decodes until something fails.
-func (w *writer) decodeAll(ctx context.Context, c queue.Consumer, after StoredPosition, items chan<- item, room *semaphore.Weighted) error {
-	last := after.Sequence
+func (w *writer) decodeAll(ctx context.Context, c queue.Consumer, last uint64, items chan<- item, room *semaphore.Weighted) error {
 	for {
 		messages, err := c.Fetch(ctx, fetchMessages)
 		if err != nil {
@@ -96,8 +95,8 @@ func (w *writer) decodeAll(ctx context.Context, c queue.Consumer, after StoredPo
 }
 
 // commitAll stores what has come, as much as there is and fits, until items is
-// closed or something fails.
-func (w *writer) commitAll(ctx context.Context, items <-chan item, room *semaphore.Weighted) error {
+// closed or something fails. stored is where the store is before.
+func (w *writer) commitAll(ctx context.Context, items <-chan item, room *semaphore.Weighted, stored queue.Position) error {
 	var carry *item
 	for {
 		var group []item
@@ -130,9 +129,10 @@ func (w *writer) commitAll(ctx context.Context, items <-chan item, room *semapho
 		if ended(ctx) {
 			return nil // stopping: what is not committed comes again
 		}
-		if err := w.commit(ctx, group); err != nil {
+		if err := w.commit(ctx, group, stored); err != nil {
 			return err
 		}
+		stored = group[len(group)-1].position.Position
 		for i := range group {
 			room.Release(group[i].weight)
 		}
@@ -141,9 +141,9 @@ func (w *writer) commitAll(ctx context.Context, items <-chan item, room *semapho
 
 // commit stores a group of messages in one transaction, acknowledges it and
 // publishes what was new.
-func (w *writer) commit(ctx context.Context, group []item) error {
+func (w *writer) commit(ctx context.Context, group []item, stored queue.Position) error {
 	last := &group[len(group)-1]
-	b := &Batch{Position: last.position, Sources: make([]Source, len(group))}
+	b := &Batch{Position: last.position, After: &stored, Sources: make([]Source, len(group))}
 	for i := range group {
 		b.Sources[i] = group[i].source
 	}

@@ -89,6 +89,65 @@ func Start(more ...string) (_ *Server, err error) {
 	return s, s.Run()
 }
 
+// Standby starts an asynchronous replica of the server.
+func (s *Server) Standby() (_ *Server, err error) {
+	r := &Server{bin: s.bin, cred: s.cred}
+	if r.Port, err = freePort(); err != nil {
+		return nil, err
+	}
+	if r.dir, err = os.MkdirTemp("", "synapse-pg-"); err != nil {
+		return nil, err
+	}
+	r.log = filepath.Join(r.dir, "log")
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(r.dir)
+		}
+	}()
+	if s.cred != nil {
+		if err := os.Chown(r.dir, int(s.cred.Uid), int(s.cred.Gid)); err != nil {
+			return nil, err
+		}
+	}
+	out, err := r.command("pg_basebackup", "-h", "127.0.0.1", "-p", strconv.Itoa(s.Port), "-U", "postgres", "-D", r.data(), "-R", "-X", "stream", "-c", "fast", "--no-sync").CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("pg_basebackup: %w: %s", err, out)
+	}
+	f, err := os.OpenFile(filepath.Join(r.data(), "postgresql.conf"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return nil, err
+	}
+	_, err = fmt.Fprintf(f, "\nport = %d\n", r.Port) // the last one counts
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	return r, r.Run()
+}
+
+// Detach ends a replica's streaming: it falls behind from here on.
+func (s *Server) Detach() error {
+	return s.exec("ALTER SYSTEM SET primary_conninfo = ''", "SELECT pg_reload_conf()")
+}
+
+// Promote makes a replica a primary.
+func (s *Server) Promote() error { return s.exec("SELECT pg_promote()") }
+
+func (s *Server) exec(statements ...string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.URL("postgres"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	for _, text := range statements {
+		if _, err := conn.Exec(ctx, text); err != nil {
+			return fmt.Errorf("%s: %w", text, err)
+		}
+	}
+	return nil
+}
+
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }
 
 func (s *Server) command(name string, args ...string) *exec.Cmd {
@@ -226,18 +285,8 @@ var databases atomic.Int64
 
 // NewDatabase makes an empty database and returns its URL.
 func (s *Server) NewDatabase() (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, s.URL("postgres"))
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = conn.Close(ctx) }()
 	name := "test_" + strconv.FormatInt(databases.Add(1), 10)
-	if _, err := conn.Exec(ctx, "CREATE DATABASE "+pgx.Identifier{name}.Sanitize()); err != nil {
-		return "", err
-	}
-	return s.URL(name), nil
+	return s.URL(name), s.exec("CREATE DATABASE " + pgx.Identifier{name}.Sanitize())
 }
 
 var shared struct {
@@ -290,13 +339,14 @@ func postgresUser() (*syscall.Credential, error) {
 
 // binaries finds the folder of the newest installed server.
 func binaries() (string, error) {
-	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
-	if path, err := exec.LookPath("initdb"); err == nil {
-		found = append(found, path)
+	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/initdb") // as Debian has it
+	if len(found) > 0 {
+		slices.Sort(found)
+		return filepath.Dir(found[len(found)-1]), nil
 	}
-	if len(found) == 0 {
-		return "", errors.New("PostgreSQL is not installed: run make setup")
+	path, err := exec.LookPath("initdb")
+	if err != nil {
+		return "", fmt.Errorf("PostgreSQL is not installed: run make setup: %w", err)
 	}
-	slices.Sort(found)
-	return filepath.Dir(found[len(found)-1]), nil
+	return filepath.Dir(path), nil
 }

@@ -51,7 +51,7 @@ type applier struct {
 
 // Apply implements query.Store.
 func (s *Store) Apply(ctx context.Context, b *query.Batch) (query.Outcome, error) {
-	out, err := s.apply(ctx, queue.Scored, b.Position, func(w *work) (any, error) {
+	out, err := s.apply(ctx, queue.Scored, b.After, b.Position, func(w *work) (any, error) {
 		a := applier{work: w, b: b, fresh: map[sourceKey]struct{}{}, dead: map[letterKey]struct{}{}}
 		err := a.run()
 		return a.out, err

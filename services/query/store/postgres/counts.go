@@ -15,7 +15,7 @@ import (
 
 // ApplyAccepted implements query.Store.
 func (s *Store) ApplyAccepted(ctx context.Context, b query.AcceptedBatch) error {
-	_, err := s.apply(ctx, queue.Events, b.Position, func(w *work) (any, error) {
+	_, err := s.apply(ctx, queue.Events, b.After, b.Position, func(w *work) (any, error) {
 		if err := w.lock(nil); err != nil {
 			return nil, err
 		}
@@ -36,7 +36,7 @@ func (s *Store) ApplyAccepted(ctx context.Context, b query.AcceptedBatch) error 
 
 // ApplyDead implements query.Store.
 func (s *Store) ApplyDead(ctx context.Context, b query.DeadBatch) (int, error) {
-	counted, err := s.apply(ctx, queue.Dead, b.Position, func(w *work) (any, error) {
+	counted, err := s.apply(ctx, queue.Dead, b.After, b.Position, func(w *work) (any, error) {
 		if err := w.lock(nil); err != nil {
 			return 0, err
 		}

@@ -39,13 +39,16 @@ type work struct {
 	ctx     context.Context //nolint:containedctx // lives as long as one call
 	tx      pgx.Tx
 	cache   *cache
+	stream  queue.Stream
+	after   *queue.Position
 	next    int64 // Seq to give next
 	balance rollup.Balance
 }
 
-// apply runs f in a transaction that moves the stream to the position. Of one that
-// may have been kept without an answer it finds out first.
-func (s *Store) apply(ctx context.Context, stream queue.Stream, at query.StoredPosition, f func(w *work) (any, error)) (any, error) {
+// apply runs f in a transaction that moves the stream from one position, if that is
+// given, to the next. Of one that may have been kept without an answer it finds out
+// first.
+func (s *Store) apply(ctx context.Context, stream queue.Stream, after *queue.Position, at query.StoredPosition, f func(w *work) (any, error)) (any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	const tries = 3
@@ -63,6 +66,7 @@ func (s *Store) apply(ctx context.Context, stream queue.Stream, at query.StoredP
 		}
 		u := &unknown{stream: stream, position: at, token: token()}
 		err = s.transact(ctx, u.token, func(w *work) (err error) {
+			w.stream, w.after = stream, after
 			if u.result, err = f(w); err != nil {
 				return err
 			}
@@ -115,7 +119,8 @@ func (s *Store) kept(ctx context.Context, u *unknown) (kept bool, err error) {
 	return kept, err
 }
 
-// lock takes the writer's lock, with further queries in the same round trip.
+// lock takes the writer's lock and looks where the stream is, with further queries
+// in the same round trip.
 func (w *work) lock(more func(*pgx.Batch)) error {
 	b := &pgx.Batch{}
 	b.Queue("SELECT next_seq, batch FROM writer FOR UPDATE").QueryRow(func(row pgx.Row) error {
@@ -128,10 +133,26 @@ func (w *work) lock(more func(*pgx.Batch)) error {
 		}
 		return nil
 	})
+	var at queue.Position
+	b.Queue("SELECT epoch, sequence FROM positions WHERE stream = $1", string(w.stream)).Query(func(rows pgx.Rows) error {
+		var epoch, sequence int64
+		_, err := pgx.ForEachRow(rows, []any{&epoch, &sequence}, func() error {
+			at = queue.Position{Epoch: uint64(epoch), Sequence: uint64(sequence)}
+			return nil
+		})
+		return err
+	})
 	if more != nil {
 		more(b)
 	}
-	return w.tx.SendBatch(w.ctx, b).Close()
+	if err := w.tx.SendBatch(w.ctx, b).Close(); err != nil {
+		return err
+	}
+	if w.after != nil && *w.after != at {
+		return fmt.Errorf("%w: %s is at %d of epoch %d, the batch follows %d of epoch %d", query.ErrMoved,
+			w.stream, at.Sequence, at.Epoch, w.after.Sequence, w.after.Epoch)
+	}
+	return nil
 }
 
 // finish writes what the transaction counted and where it has come to.

@@ -76,6 +76,9 @@ func (s *Store) Apply(ctx context.Context, b *query.Batch) (query.Outcome, error
 }
 
 func (a *applier) run(ctx context.Context) error {
+	if err := checkPosition(a.c, queue.Scored, a.b.After); err != nil {
+		return err
+	}
 	next, err := a.s.nextSeq(a.c)
 	if err != nil {
 		return err
@@ -287,6 +290,26 @@ func writeBalance(c *rawConn, m rollup.Balance) error {
 		if err != nil {
 			return fmt.Errorf("add to balance: %w", err)
 		}
+	}
+	return nil
+}
+
+// checkPosition refuses a batch that does not follow where the stream is.
+func checkPosition(c *rawConn, stream queue.Stream, after *queue.Position) error {
+	if after == nil {
+		return nil
+	}
+	var at queue.Position
+	err := c.query("SELECT epoch, sequence FROM positions WHERE stream = ?", func(row []driver.Value) error {
+		at = queue.Position{Epoch: uint64(asInt(row[0])), Sequence: uint64(asInt(row[1]))}
+		return nil
+	}, string(stream))
+	if err != nil {
+		return fmt.Errorf("read position of %s: %w", stream, err)
+	}
+	if *after != at {
+		return fmt.Errorf("%w: %s is at %d of epoch %d, the batch follows %d of epoch %d", query.ErrMoved,
+			stream, at.Sequence, at.Epoch, after.Sequence, after.Epoch)
 	}
 	return nil
 }

@@ -14,6 +14,9 @@ import (
 // ApplyAccepted implements query.Store.
 func (s *Store) ApplyAccepted(ctx context.Context, b query.AcceptedBatch) error {
 	err := s.write(ctx, func(c *rawConn) error {
+		if err := checkPosition(c, queue.Events, b.After); err != nil {
+			return err
+		}
 		balance := rollup.Balance{}
 		for _, n := range b.Counts {
 			project, err := s.cache.dims.Project(table{c}, n.Project)
@@ -38,6 +41,9 @@ func (s *Store) ApplyDead(ctx context.Context, b query.DeadBatch) (int, error) {
 	counted := 0
 	err := s.write(ctx, func(c *rawConn) error {
 		counted = 0
+		if err := checkPosition(c, queue.Dead, b.After); err != nil {
+			return err
+		}
 		balance := rollup.Balance{}
 		for i := range b.Letters {
 			n, err := s.note(c, &b.Letters[i], balance)

@@ -34,6 +34,7 @@ func Run(t *testing.T, h Harness) {
 		{"Conflicts", testConflicts},
 		{"Reopen", testReopen},
 		{"Canceled", testCanceled},
+		{"Moved", testMoved},
 		{"Model", testModel},
 		{"Accepted", testAccepted},
 		{"DeadLetters", testDeadLetters},
@@ -284,6 +285,50 @@ func testCanceled(t *testing.T, h Harness) {
 	require.ErrorIs(t, err, context.Canceled)
 	require.Empty(t, list(t, s, "p"))
 	require.Len(t, apply(t, s, batchOf(1, event("a", "x"))).Stored, 1)
+	verify(t, s)
+}
+
+// testMoved: a batch that follows another position than the store's changes nothing.
+func testMoved(t *testing.T, h Harness) {
+	s := opened(t, h, t.TempDir())
+	at := func(n uint64) *queue.Position {
+		if n == 0 {
+			return &queue.Position{}
+		}
+		p := Position(n, 1).Position
+		return &p
+	}
+	scored := func(after, n uint64) error {
+		b := batchOf(n, event(string(rune('a'+n)), "x"))
+		b.After = at(after)
+		b.Position = Position(n, 1)
+		_, err := s.Apply(t.Context(), b)
+		return err
+	}
+	accepted := func(after, n uint64) error {
+		counts := []query.HourCount{{Project: "p", Hour: 1, Events: 1}}
+		return s.ApplyAccepted(t.Context(), query.AcceptedBatch{Counts: counts, After: at(after), Position: Position(n, 1)})
+	}
+	dead := func(after, n uint64) error {
+		letters := []query.Letter{letterFor(event("dead", "x"), 50+n)}
+		_, err := s.ApplyDead(t.Context(), query.DeadBatch{Letters: letters, After: at(after), Position: Position(n, 1)})
+		return err
+	}
+	for stream, apply := range map[queue.Stream]func(after, n uint64) error{queue.Scored: scored, queue.Events: accepted, queue.Dead: dead} {
+		require.ErrorIs(t, apply(1, 2), query.ErrMoved, "an empty store is at nothing")
+		require.NoError(t, apply(0, 1), stream)
+		require.NoError(t, apply(1, 3), stream)
+		require.ErrorIs(t, apply(1, 4), query.ErrMoved, "another has been there")
+		require.ErrorIs(t, apply(4, 5), query.ErrMoved, "the store is behind")
+		require.NoError(t, apply(3, 6), stream)
+	}
+	require.Equal(t, query.Counters{Accepted: 3, Stored: 3, DeadLetter: 3}, total(t, s, "p"))
+	positions, err := s.Positions(t.Context())
+	require.NoError(t, err)
+	require.Len(t, positions, 3)
+	for _, p := range positions {
+		require.Equal(t, Position(6, 1), p)
+	}
 	verify(t, s)
 }
 
