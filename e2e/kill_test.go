@@ -68,8 +68,37 @@ func testKills(t *testing.T, shape harness.Shape, kills, least int, kill func(c 
 		}
 		t.Logf("%s back after %s, events accepted after %s, %d in all", name, back.Round(time.Millisecond), time.Since(start).Round(time.Millisecond), before)
 	}
+	l.check(t, least)
+}
+
+// TestFailover: the database's primary is lost, and a replica promoted that is
+// seconds behind. What it did not have is read again from the queue.
+func TestFailover(t *testing.T) {
+	c := harness.Start(t, harness.Apart, harness.WithStandby())
+	l := newLedger(c)
+	for w := range 8 {
+		l.wg.Go(func() { l.write(w) })
+	}
+	time.Sleep(2 * time.Second)
+	c.DetachStandby()
+	kept := l.count()
+	time.Sleep(5 * time.Second)
+	lost := l.count() - kept
+	start := time.Now()
+	c.Failover()
+	for before := l.count(); l.count() == before; time.Sleep(time.Millisecond) {
+		require.Less(t, time.Since(start), time.Minute, "nothing is accepted after the failover")
+	}
+	t.Logf("about %d events behind; accepted again after %s", lost, time.Since(start).Round(time.Millisecond))
+	time.Sleep(2 * time.Second)
+	l.check(t, 1000)
+}
+
+// check stops the writers and compares what they know with what is there.
+func (l *ledger) check(t *testing.T, least int) {
 	close(l.stop)
 	l.wg.Wait()
+	c := l.c
 	total := c.Settle()
 	acked, unknown := l.count(), l.unknowns()
 	t.Logf("%d acknowledged, %d never answered, stored %v, duplicate %v", acked, unknown, total["stored"], total["duplicate"])

@@ -63,7 +63,8 @@ type Cluster struct {
 	procs map[string]*Process
 	args  map[string][]string
 
-	postgres *pgtest.Server
+	postgres, standby *pgtest.Server
+	replicated        bool
 }
 
 // Process is a started program.
@@ -86,6 +87,9 @@ type Option func(*Cluster)
 
 // WithEnv adds environment variables to every process.
 func WithEnv(kv ...string) Option { return func(c *Cluster) { c.env = append(c.env, kv...) } }
+
+// WithStandby adds an asynchronous replica to the database server of roles apart.
+func WithStandby() Option { return func(c *Cluster) { c.replicated = true } }
 
 // Bin returns the path of a built binary.
 func Bin(t testing.TB, name string) string {
@@ -172,14 +176,7 @@ func (c *Cluster) startApart() {
 	c.StartProcess("nats-server")
 	require.Eventually(t, func() bool { return dialable(nats) }, 10*time.Second, 20*time.Millisecond, "NATS does not answer")
 
-	server, err := pgtest.Start()
-	require.NoError(t, err)
-	c.postgres = server
-	stores := map[string]string{}
-	for _, role := range []string{"auth", "query"} { // a database each
-		stores[role], err = server.NewDatabase()
-		require.NoError(t, err)
-	}
+	stores := c.startPostgres()
 
 	addr := map[string]string{}
 	for _, role := range []string{"auth", "ingest", "scoring", "query", "gateway"} {
@@ -203,6 +200,38 @@ func (c *Cluster) startApart() {
 		c.args[name] = args
 		c.StartProcess(name)
 	}
+}
+
+// startPostgres starts the server, and a replica if one is wanted, and returns the
+// URLs of the roles' databases.
+func (c *Cluster) startPostgres() map[string]string {
+	var err error
+	c.postgres, err = pgtest.Start()
+	require.NoError(c.t, err)
+	urls := map[string]string{}
+	for _, role := range []string{"auth", "query"} { // a database each
+		urls[role], err = c.postgres.NewDatabase()
+		require.NoError(c.t, err)
+	}
+	if c.replicated {
+		c.standby, err = c.postgres.Standby()
+		require.NoError(c.t, err)
+		for role, url := range urls {
+			both := fmt.Sprintf("127.0.0.1:%d,127.0.0.1:%d/", c.postgres.Port, c.standby.Port)
+			urls[role] = strings.Replace(url, fmt.Sprintf("127.0.0.1:%d/", c.postgres.Port), both, 1) + "&target_session_attrs=read-write"
+		}
+	}
+	return urls
+}
+
+// DetachStandby lets the database's replica fall behind.
+func (c *Cluster) DetachStandby() { require.NoError(c.t, c.standby.Detach()) }
+
+// Failover kills the database's primary and promotes its replica.
+func (c *Cluster) Failover() {
+	c.t.Helper()
+	require.NoError(c.t, c.postgres.Kill())
+	require.NoError(c.t, c.standby.Promote())
 }
 
 // StartProcess starts a process of the cluster with the arguments it had, and
@@ -332,8 +361,11 @@ func (c *Cluster) stopAll() {
 			}
 		}
 	}
-	if c.postgres != nil {
-		if err := c.postgres.Stop(); err != nil {
+	for _, s := range []*pgtest.Server{c.postgres, c.standby} {
+		if s == nil {
+			continue
+		}
+		if err := s.Stop(); err != nil {
 			c.t.Errorf("stop PostgreSQL: %v", err)
 		}
 	}
