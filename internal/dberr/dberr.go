@@ -2,12 +2,18 @@
 // a store's code does not depend on the engine below it. Match with errors.Is.
 package dberr
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 var (
 	// ErrBusy says that a lock or a connection could not be had in time, or that
 	// the statement took too long. The same call can succeed later.
 	ErrBusy = errors.New("database is busy")
+	// ErrExhausted is the ErrBusy of a pool whose connections were all taken for
+	// longer than a call may wait.
+	ErrExhausted = fmt.Errorf("%w: no connection is free", ErrBusy)
 	// ErrFull says that the disk, or the file's size limit, is full. Nothing of
 	// the transaction was kept.
 	ErrFull = errors.New("database disk is full")

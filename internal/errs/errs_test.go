@@ -52,6 +52,7 @@ var every = []struct {
 	{errs.Exhausted(errs.SignInThrottled, "x", "", time.Minute, nil), errs.SignInThrottled, codes.ResourceExhausted, true, false},
 	{errs.Exhausted(errs.BacklogFull, "x", "", time.Second, nil), errs.BacklogFull, codes.ResourceExhausted, true, false},
 	{errs.Exhausted(errs.DiskFull, "x", "", time.Second, nil), errs.DiskFull, codes.ResourceExhausted, true, false},
+	{errs.Exhausted(errs.StoreBusy, "x", "", time.Second, nil), errs.StoreBusy, codes.ResourceExhausted, true, false},
 	{errs.Exhausted(errs.TooManyStreams, "x", "", time.Second, nil), errs.TooManyStreams, codes.ResourceExhausted, true, false},
 	{errs.Poison("it never worked", nil), errs.Unprocessable, codes.FailedPrecondition, false, false},
 	{errs.Down("the store is away", time.Second, nil), errs.Unavailable, codes.Unavailable, true, true},

@@ -50,6 +50,8 @@ const (
 	DiskFull Reason = "DISK_FULL"
 	// TooManyStreams: the limit of open streams is reached.
 	TooManyStreams Reason = "TOO_MANY_STREAMS"
+	// StoreBusy: every connection to the store is taken.
+	StoreBusy Reason = "STORE_BUSY"
 	// Unprocessable: an event failed every try to score it; it is a dead letter.
 	Unprocessable Reason = "UNPROCESSABLE"
 	// Unavailable: a part of the system does not answer.
@@ -71,7 +73,7 @@ func Reasons() []Reason {
 		InvalidField, MalformedRequest, UnsupportedMediaType, RequestTooLarge, IDRepeatedInBatch,
 		InvalidPageToken, InvalidFilter, AmbiguousProject, NotFound, AlreadyExists,
 		CredentialMissing, CredentialMalformed, CredentialUnknown, CredentialExpired, CredentialRevoked,
-		PermissionDenied, CrossOrigin, RateLimited, SignInThrottled, BacklogFull, DiskFull, TooManyStreams,
+		PermissionDenied, CrossOrigin, RateLimited, SignInThrottled, BacklogFull, DiskFull, TooManyStreams, StoreBusy,
 		Unprocessable, Unavailable, ShuttingDown, DeadlineExceeded, Canceled, Internal,
 	}
 }

@@ -158,7 +158,7 @@ func (db *DB) waitError(ctx, wait context.Context, err error) error {
 		return Wrap(err)
 	case db.pool.Stat().AcquiredConns() >= db.pool.Config().MaxConns:
 		db.refused.Add(1)
-		return fmt.Errorf("%w: none of %d connections was free within %v", dberr.ErrBusy, db.cfg.MaxConns, db.cfg.AcquireTimeout)
+		return fmt.Errorf("%w: none of %d within %v", dberr.ErrExhausted, db.cfg.MaxConns, db.cfg.AcquireTimeout)
 	default:
 		return fmt.Errorf("%w: no connection within %v", dberr.ErrAway, db.cfg.AcquireTimeout)
 	}

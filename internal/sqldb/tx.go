@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+
+	"github.com/synapse-analytics/synapse/internal/dberr"
 )
 
 // WithTx runs fn in a write transaction (BEGIN IMMEDIATE) and commits it; when
@@ -64,7 +66,7 @@ func (db *DB) acquire(ctx context.Context, pool *sql.DB) (*sql.Conn, error) {
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	case wait.Err() != nil:
-		return nil, fmt.Errorf("%w: no connection free within %v", ErrBusy, db.opts.AcquireTimeout)
+		return nil, fmt.Errorf("%w within %v", dberr.ErrExhausted, db.opts.AcquireTimeout)
 	default:
 		return nil, Wrap(err)
 	}

@@ -39,6 +39,7 @@ var usual = map[errs.Reason]error{
 	errs.SignInThrottled:      errs.Exhausted(errs.SignInThrottled, "too often", "wait", time.Minute, nil),
 	errs.BacklogFull:          errs.Exhausted(errs.BacklogFull, "full", "wait", time.Second, nil),
 	errs.DiskFull:             errs.Exhausted(errs.DiskFull, "full", "wait", time.Second, nil),
+	errs.StoreBusy:            errs.Exhausted(errs.StoreBusy, "busy", "wait", time.Second, nil),
 	errs.TooManyStreams:       errs.Exhausted(errs.TooManyStreams, "many", "close some", 0, nil),
 	errs.Unprocessable:        errs.Poison("failed", nil),
 	errs.Unavailable:          errs.Down("away", time.Second, nil),

@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	pipelinev1 "github.com/synapse-analytics/synapse/gen/go/synapse/pipeline/v1"
+	queryv1 "github.com/synapse-analytics/synapse/gen/go/synapse/query/v1"
+	"github.com/synapse-analytics/synapse/internal/errs"
 	"github.com/synapse-analytics/synapse/internal/queue"
 	"github.com/synapse-analytics/synapse/services/query"
 )
@@ -99,4 +101,27 @@ func TestTrim(t *testing.T) {
 	w.publishScored(&pipelinev1.ScoredBatch{SourceSequence: 9, SourceEpoch: 1, Events: []*pipelinev1.ScoredEvent{scored(queued("p", "b", "x"))}})
 	w.stored("p", 4)
 	w.ready() // a trimmed stream is not a loss
+}
+
+// GetEvent fails as told.
+func (f *faulty) GetEvent(ctx context.Context, project, id string) (*query.Event, error) {
+	if err := f.error(); err != nil {
+		return nil, err
+	}
+	return f.Store.GetEvent(ctx, project, id)
+}
+
+// A caller learns whether to ask for less or to come again.
+func TestStoreBusy(t *testing.T) {
+	w := newWorld(t)
+	f := &faulty{}
+	w.wrap = func(s query.Store) query.Store { f.Store = s; return f }
+	w.start()
+	for want, fault := range map[errs.Reason]error{errs.StoreBusy: query.ErrExhausted, errs.Unavailable: query.ErrBusy} {
+		fault = fmt.Errorf("read: %w", fault)
+		f.fail.Store(&fault)
+		_, err := w.api.GetEvent(as(t.Context(), "p"), &queryv1.GetEventRequest{Name: "projects/p/events/a"})
+		require.Equal(t, want, reason(t, err))
+	}
+	f.fail.Store(nil)
 }

@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	scoringv1 "github.com/synapse-analytics/synapse/gen/go/synapse/scoring/v1"
 	"github.com/synapse-analytics/synapse/internal/queue"
@@ -15,6 +16,8 @@ var (
 	// ErrBusy says that the store could not be had in time; the same call can
 	// succeed later. Nothing of it was kept.
 	ErrBusy = errors.New("query store: busy")
+	// ErrExhausted is the ErrBusy of a store whose connections were all taken.
+	ErrExhausted = fmt.Errorf("%w: no connection is free", ErrBusy)
 	// ErrMoved says that the store is not where the batch follows: another process
 	// has written, or the store was replaced by one that is behind. Nothing of the
 	// call was kept; the caller must go on from the position that the store has.

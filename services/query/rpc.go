@@ -46,6 +46,9 @@ func answer(err error) error {
 	switch {
 	case err == nil, errors.As(err, &known):
 		return err
+	case errors.Is(err, ErrExhausted):
+		return errs.Exhausted(errs.StoreBusy, "every connection to the store is taken",
+			"try again in a second; when it lasts, ask for less at a time, or let the operator raise stores.query.max_conns", time.Second, nil)
 	case errors.Is(err, ErrBusy):
 		return errs.Down("the store is busy", time.Second, err)
 	case errors.Is(err, ErrBroken):

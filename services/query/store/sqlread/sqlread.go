@@ -58,6 +58,8 @@ func PortError(ctx context.Context, err error) error {
 		return nil
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case errors.Is(err, dberr.ErrExhausted):
+		return fmt.Errorf("%w: %w", query.ErrExhausted, err)
 	case errors.Is(err, dberr.ErrBusy), errors.Is(err, dberr.ErrAway), errors.Is(err, dberr.ErrReadOnly):
 		return fmt.Errorf("%w: %w", query.ErrBusy, err)
 	case errors.Is(err, dberr.ErrFull):
