@@ -17,7 +17,7 @@ import (
 // accident.
 const (
 	biasPrior = 3.0 // 1/variance
-	wordPrior = 0.5 // 1/variance
+	wordPrior = 0.3 // 1/variance
 	wordCost  = 1.0 // log likelihood that a word must bring per unit of weight
 	maxWord   = 3.0 // weight of a learned phrase
 	minWord   = 0.05

@@ -40,8 +40,8 @@ func TestTuneLearnsACommunity(t *testing.T) {
 		gain            float64
 		words           int // of praise, found
 	}{
-		{30, 0, 0.1, 2},
-		{30, 60, 0.1, 2},
+		{30, 0, 0.12, 2},
+		{30, 60, 0.12, 2},
 		{120, 0, 0.3, 4},
 	} {
 		p := newProject(1)
