@@ -37,3 +37,32 @@ var (
 	// ErrClosed says that the database was closed.
 	ErrClosed = errors.New("database is closed")
 )
+
+// Error is an error of a database without the driver's type: the driver's error can
+// not be reached, a kind can be matched.
+type Error struct {
+	// Code is the engine's code: SQLite's extended result code or an SQLSTATE; empty
+	// when the server did not answer.
+	Code string
+	kind error
+	err  error
+}
+
+// New returns the error of a driver as one of the kind; nil is none of them.
+func New(kind error, code string, err error) *Error { return &Error{Code: code, kind: kind, err: err} }
+
+// Error implements error. The text names tables and columns, never values.
+func (e *Error) Error() string {
+	if e.kind != nil {
+		return e.kind.Error() + ": " + e.err.Error()
+	}
+	return e.err.Error()
+}
+
+// Is matches the kind, and what the wrapped error matches.
+func (e *Error) Is(target error) bool {
+	if e.kind != nil && (target == e.kind || (e.kind == ErrUnique && target == ErrConstraint)) {
+		return true
+	}
+	return errors.Is(e.err, target)
+}

@@ -7,38 +7,12 @@ import (
 	"errors"
 	"io"
 	"net"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/synapse-analytics/synapse/internal/dberr"
 )
-
-// Error is an error of the database without the driver's type.
-type Error struct {
-	// Code is the SQLSTATE; empty when the server did not answer.
-	Code string
-	kind error
-	err  error
-}
-
-// Error implements error. The text names tables and columns, never values: the
-// server puts those into the detail, which is left out.
-func (e *Error) Error() string {
-	if e.kind != nil {
-		return e.kind.Error() + ": " + e.err.Error()
-	}
-	return e.err.Error()
-}
-
-// Is matches the kinds of package dberr, and what the wrapped error matches.
-func (e *Error) Is(target error) bool {
-	if e.kind != nil && (target == e.kind || (e.kind == dberr.ErrUnique && target == dberr.ErrConstraint)) {
-		return true
-	}
-	return errors.Is(e.err, target)
-}
 
 // Wrap turns an error of the driver into one without its type: a kind of package
 // dberr can be matched. Errors that do not come from the driver are returned as
@@ -47,12 +21,12 @@ func Wrap(err error) error {
 	if err == nil {
 		return nil
 	}
-	var own *Error
+	var own *dberr.Error
 	if errors.As(err, &own) {
 		return err
 	}
 	if c := code(err); c != "" {
-		return &Error{Code: c, kind: kindOf(c), err: err}
+		return dberr.New(kindOf(c), c, err)
 	}
 	var network net.Error
 	var connect *pgconn.ConnectError
@@ -62,10 +36,8 @@ func Wrap(err error) error {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
 	case errors.As(err, &connect), errors.As(err, &network), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF),
-		errors.Is(err, net.ErrClosed), errors.Is(err, driver.ErrBadConn), pgconn.SafeToRetry(err), strings.Contains(err.Error(), "conn closed"):
-		return &Error{kind: dberr.ErrAway, err: err}
-	case strings.Contains(err.Error(), "closed pool"), errors.Is(err, sql.ErrConnDone):
-		return &Error{kind: dberr.ErrClosed, err: err}
+		errors.Is(err, net.ErrClosed), errors.Is(err, driver.ErrBadConn), pgconn.SafeToRetry(err):
+		return dberr.New(dberr.ErrAway, "", err)
 	}
 	return err
 }

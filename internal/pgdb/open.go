@@ -24,11 +24,12 @@ const minVersion = 150000
 
 // DB is a pool of connections to one database. Safe for concurrent use.
 type DB struct {
-	cfg   Config
-	log   *slog.Logger
-	pool  *pgxpool.Pool
-	sql   *sql.DB
-	close sync.Once
+	cfg    Config
+	log    *slog.Logger
+	pool   *pgxpool.Pool
+	sql    *sql.DB
+	close  sync.Once
+	closed atomic.Bool
 
 	refused atomic.Int64
 }
@@ -111,6 +112,7 @@ func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 func (db *DB) Close() error {
 	var err error
 	db.close.Do(func() {
+		db.closed.Store(true)
 		err = db.sql.Close()
 		db.pool.Close()
 	})
@@ -154,6 +156,8 @@ func (db *DB) waitError(ctx, wait context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
+	case db.closed.Load():
+		return dberr.ErrClosed
 	case wait.Err() == nil:
 		return Wrap(err)
 	case db.pool.Stat().AcquiredConns() >= db.pool.Config().MaxConns:

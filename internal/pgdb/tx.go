@@ -85,5 +85,5 @@ func commitError(err error) error {
 	if code(err) != "" || errors.Is(err, pgx.ErrTxClosed) || errors.Is(err, sql.ErrTxDone) {
 		return Wrap(err)
 	}
-	return &Error{kind: dberr.ErrUnknown, err: err}
+	return dberr.New(dberr.ErrUnknown, "", err)
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"strconv"
 
 	"github.com/synapse-analytics/synapse/internal/dberr"
 )
@@ -40,30 +41,6 @@ const (
 	codeConstraintRowID      = 2579
 )
 
-// Error is an error of the database without the driver's type.
-type Error struct {
-	// Code is SQLite's extended result code.
-	Code int
-	kind error
-	err  error
-}
-
-// Error implements error. The text names tables and columns, never values.
-func (e *Error) Error() string {
-	if e.kind != nil {
-		return e.kind.Error() + ": " + e.err.Error()
-	}
-	return e.err.Error()
-}
-
-// Is matches the kinds above, and what the wrapped error matches.
-func (e *Error) Is(target error) bool {
-	if e.kind != nil && (target == e.kind || (e.kind == ErrUnique && target == ErrConstraint)) {
-		return true
-	}
-	return errors.Is(e.err, target)
-}
-
 // Wrap turns an error of Writer or Reader into one without the driver's type:
 // one of the kinds above can be matched, the driver's error can not be reached.
 // Errors that do not come from the driver are returned as they are.
@@ -71,18 +48,18 @@ func Wrap(err error) error {
 	if err == nil {
 		return nil
 	}
-	var own *Error
+	var own *dberr.Error
 	if errors.As(err, &own) {
 		return err
 	}
 	code, ok := driverCode(err)
 	if !ok {
 		if errors.Is(err, sql.ErrConnDone) || errors.Is(err, driver.ErrBadConn) {
-			return &Error{kind: ErrClosed, err: err}
+			return dberr.New(ErrClosed, "", err)
 		}
 		return err
 	}
-	return &Error{Code: code, kind: kindOf(code), err: err}
+	return dberr.New(kindOf(code), strconv.Itoa(code), err)
 }
 
 func kindOf(code int) error {

@@ -271,18 +271,7 @@ func readRollups(ctx context.Context, tx Querier, project, grain, from, to int64
 	k := rollup.Key{Project: project, Grain: grain}
 	var row rollup.Row
 	dest := []any{&k.Bucket, &k.Dims}
-	for i := range row.N {
-		dest = append(dest, &row.N[i])
-	}
-	for i := range row.S {
-		dest = append(dest, &row.S[i])
-	}
-	for i := range row.Q {
-		dest = append(dest, &row.Q[i])
-	}
-	for i := range row.H {
-		dest = append(dest, &row.H[i])
-	}
+	row.Values(func(v *int64) { dest = append(dest, v) })
 	for rows.Next() {
 		if err := rows.Scan(dest...); err != nil {
 			return err
