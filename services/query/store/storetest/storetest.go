@@ -45,6 +45,7 @@ func Run(t *testing.T, h Harness) {
 		{"Filters", testFilters},
 		{"RollupFilters", testRollupFilters},
 		{"LateAndEarly", testLateAndEarly},
+		{"Days", testDays},
 		{"ManySources", testManySources},
 		{"BigBatch", testBigBatch},
 		{"ReadsDuringWrites", testReadsDuringWrites},
@@ -328,6 +329,40 @@ func testMoved(t *testing.T, h Harness) {
 	require.Len(t, positions, 3)
 	for _, p := range positions {
 		require.Equal(t, Position(6, 1), p)
+	}
+	verify(t, s)
+}
+
+// testDays: events that were accepted on different days, late ones and repeats of
+// another day's among them, are one order, one list and one set of ids.
+func testDays(t *testing.T, h Harness) {
+	s := opened(t, h, t.TempDir())
+	on := func(id string, day, occurred int64) query.Event {
+		e := event(id, "x")
+		e.AcceptedUS += day * query.Day.US()
+		e.OccurredUS += occurred
+		return e
+	}
+	out := apply(t, s, batchOf(1, on("a", 0, 4), on("b", 3, 2), on("c", -400, 3), on("d", 1, 1)))
+	require.Len(t, out.Stored, 4)
+	out = apply(t, s, batchOf(2, on("b", 4, 9), on("e", 3, 5), on("a", 0, 9)))
+	require.Len(t, out.Stored, 1)
+	require.Equal(t, 2, out.Duplicates)
+	require.Zero(t, out.Conflicts, "the same text on another day")
+	ids := func(list []*query.Event) (out []string) {
+		for _, e := range list {
+			out = append(out, e.ID)
+		}
+		return out
+	}
+	require.Equal(t, []string{"e", "a", "c", "b", "d"}, ids(list(t, s, "p")), "the latest occurred first")
+	after, err := s.EventsAfter(t.Context(), query.AfterQuery{Project: "p", UpTo: 1 << 40, Limit: 9})
+	require.NoError(t, err)
+	require.Equal(t, []string{"a", "b", "c", "d", "e"}, ids(after), "as stored")
+	for _, id := range ids(after) {
+		e, err := s.GetEvent(t.Context(), "p", id)
+		require.NoError(t, err)
+		require.Equal(t, id, e.ID)
 	}
 	verify(t, s)
 }
