@@ -34,4 +34,15 @@ func TestDoctorLooksAtStores(t *testing.T) {
 			require.Contains(t, f["try"], "max_connections")
 		}
 	}
+
+	replica, err := pgtest.Shared(t).Standby()
+	require.NoError(t, err)
+	defer func() { require.NoError(t, replica.Stop()) }()
+	out, _, code = command(t, "", "doctor", "--output", "json", "--data", t.TempDir(), "--set", "stores.auth.url="+replica.URL("postgres"))
+	require.NotZero(t, code)
+	for _, f := range objects(t, out) {
+		if f["check"] == "store auth" {
+			require.Contains(t, f["try"], "this is a replica")
+		}
+	}
 }

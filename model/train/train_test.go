@@ -1,13 +1,19 @@
 package main
 
 import (
+	"compress/gzip"
+	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/synapse-analytics/synapse/model"
+	"github.com/synapse-analytics/synapse/model/internal/dataset"
 	"github.com/synapse-analytics/synapse/model/internal/deep"
 	"github.com/synapse-analytics/synapse/model/internal/modelfile"
 )
@@ -143,6 +149,47 @@ func TestSplit(t *testing.T) {
 	}
 	require.Positive(t, natural)
 	require.Equal(t, 20, len(calibration)-natural)
+}
+
+// A sentence to calibrate on takes along its phrases of two words or more.
+func TestHeldPhrases(t *testing.T) {
+	held, free := "", ""
+	for i := 0; held == "" || free == ""; i++ {
+		text := fmt.Sprintf("film number %d was good", i)
+		if toCalibrate(text) {
+			held = text
+		} else {
+			free = text
+		}
+	}
+	dir := t.TempDir()
+	f, err := os.Create(filepath.Join(dir, "sst5_train_phrases.tsv.gz"))
+	require.NoError(t, err)
+	z := gzip.NewWriter(f)
+	_, err = fmt.Fprintf(z, "label\tkind\ttext\n4\tsentence\t%s\n4\tsentence\t%s\n4\tphrase\twas good\n", held, free)
+	require.NoError(t, errors.Join(err, z.Close(), f.Close()))
+	got, err := (&loader{dir: dir, reduce: 1, guard: &dataset.Guard{}, c: &corpus{}}).heldPhrases()
+	require.NoError(t, err)
+	require.Len(t, got, 10, "the runs of two to five words")
+	require.True(t, got[held] && got["was good"] && got["film number"])
+	require.False(t, got[free] || got["good"])
+}
+
+// Rows that are made up pull less when they are told to; others do not.
+func TestMadeRowsCountLess(t *testing.T) {
+	v := newVocabulary()
+	units := v.units("good")
+	v.settle(map[string][]float32{}, nil)
+	n := newTrainNet(deepConfig{seed: 1}, v, 1<<charBits, func(int) []float32 { return nil })
+	n.forward([][]unit{units, units}, []int8{-1, -1}, false)
+	natural, made := plain, plain
+	natural.class, made.class, made.made = 2, 2, true
+	d := make([]float32, 2*outputs)
+	n.loss([]*item{&natural, &made}, 2, 0.5, d)
+	for k := range 3 {
+		require.NotZero(t, d[k])
+		require.InDelta(t, d[k]/2, d[outputs+k], 1e-7)
+	}
 }
 
 // The gradient must be the slope of the loss.
