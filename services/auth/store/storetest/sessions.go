@@ -82,16 +82,39 @@ func testRefresh(t *testing.T, h Harness) {
 }
 
 // testRefreshRace uses one token many times at once: at most one wins.
+// together runs f in n goroutines that begin at once, with all of the engine's
+// connections open.
+func together(t *testing.T, s auth.Store, n int, f func(i int)) {
+	var ready, done sync.WaitGroup
+	begin := make(chan struct{})
+	ready.Add(n)
+	for i := range n {
+		done.Go(func() {
+			err := s.Ping(context.Background())
+			ready.Done()
+			<-begin
+			if err != nil {
+				t.Errorf("ping: %v", err)
+				return
+			}
+			f(i)
+		})
+	}
+	ready.Wait()
+	close(begin)
+	done.Wait()
+}
+
 func testRefreshRace(t *testing.T, h Harness) {
 	s := h.Store
 	seed(t, s)
-	_, err := s.CreateSession(t.Context(), session("s", now), hash("r"), 9)
-	require.NoError(t, err)
-	var won, refused atomic.Int32
-	var wg sync.WaitGroup
-	for i := range 8 {
-		wg.Go(func() {
-			_, err := s.RotateRefresh(context.Background(), hash("r"), hash(fmt.Sprint("n", i)), now, func(auth.Session) time.Time { return now.Add(time.Hour) })
+	for round := range 10 {
+		id, token := fmt.Sprint("s", round), fmt.Sprint("r", round)
+		_, err := s.CreateSession(t.Context(), session(id, now), hash(token), 99)
+		require.NoError(t, err)
+		var won, refused atomic.Int32
+		together(t, s, 8, func(i int) {
+			_, err := s.RotateRefresh(context.Background(), hash(token), hash(fmt.Sprint("n", round, "-", i)), now, func(auth.Session) time.Time { return now.Add(time.Hour) })
 			switch {
 			case err == nil:
 				won.Add(1)
@@ -101,33 +124,28 @@ func testRefreshRace(t *testing.T, h Harness) {
 				t.Errorf("unexpected: %v", err)
 			}
 		})
+		require.EqualValues(t, 1, won.Load())
+		require.EqualValues(t, 7, refused.Load())
+		got, err := s.SessionByID(t.Context(), id)
+		require.NoError(t, err)
+		require.False(t, got.EndTime.IsZero())
 	}
-	wg.Wait()
-	require.EqualValues(t, 1, won.Load())
-	require.EqualValues(t, 7, refused.Load())
-	got, err := s.SessionByID(t.Context(), "s")
-	require.NoError(t, err)
-	require.False(t, got.EndTime.IsZero())
 }
 
 func testSigningKeysRace(t *testing.T, h Harness) {
 	var made atomic.Int32
-	var wg sync.WaitGroup
-	for i := range 8 {
-		wg.Go(func() {
-			_, err := h.Store.UpdateSigningKeys(context.Background(), func(have []auth.SigningKey) ([]auth.SigningKey, []string) {
-				if len(have) > 0 {
-					return nil, nil
-				}
-				made.Add(1)
-				return []auth.SigningKey{{ID: fmt.Sprint(i), Seed: []byte("seed"), CreateTime: now, ActivateTime: now}}, nil
-			})
-			if err != nil {
-				t.Errorf("update: %v", err)
+	together(t, h.Store, 8, func(i int) {
+		_, err := h.Store.UpdateSigningKeys(context.Background(), func(have []auth.SigningKey) ([]auth.SigningKey, []string) {
+			if len(have) > 0 {
+				return nil, nil
 			}
+			made.Add(1)
+			return []auth.SigningKey{{ID: fmt.Sprint(i), Seed: []byte("seed"), CreateTime: now, ActivateTime: now}}, nil
 		})
-	}
-	wg.Wait()
+		if err != nil {
+			t.Errorf("update: %v", err)
+		}
+	})
 	require.EqualValues(t, 1, made.Load())
 }
 

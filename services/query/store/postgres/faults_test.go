@@ -362,3 +362,41 @@ func TestPooler(t *testing.T) {
 	require.Len(t, all.ids, 2000)
 	all.check(t, openWith(t, c), "p")
 }
+
+// TestReplacedServer: the server is replaced by one that lost the last commit. What
+// the writer remembers of rows that are gone must not be used.
+func TestReplacedServer(t *testing.T) {
+	url, err := pgtest.Shared(t).NewDatabase()
+	require.NoError(t, err)
+	s := openWith(t, pgtest.Config(url))
+	traffic := storetest.NewTraffic(3)
+	traffic.Projects = []string{"kept"}
+	_, err = s.Apply(t.Context(), traffic.Batch(50, 10))
+	require.NoError(t, err)
+	_, write := s.Pools()
+	tables := []string{"writer", "projects", "dims", "event_ids", "events", "rollups", "balance", "positions", "applied_sources"}
+	for _, name := range tables { // what the other server has
+		_, err := write.Pool().Exec(t.Context(), "CREATE TABLE other_"+name+" AS TABLE "+name)
+		require.NoError(t, err)
+	}
+	traffic.Projects = []string{"lost"}
+	b := traffic.Batch(50, 10)
+	out, err := s.Apply(t.Context(), b)
+	require.NoError(t, err)
+	require.Len(t, out.Stored, 50)
+	for _, name := range tables {
+		_, err := write.Pool().Exec(t.Context(), "DELETE FROM "+name)
+		require.NoError(t, err)
+		_, err = write.Pool().Exec(t.Context(), "INSERT INTO "+name+" OVERRIDING SYSTEM VALUE SELECT * FROM other_"+name)
+		require.NoError(t, err)
+	}
+	out, err = s.Apply(t.Context(), b)
+	require.NoError(t, err)
+	require.Len(t, out.Stored, 50)
+	page, err := s.ListEvents(t.Context(), query.ListQuery{Project: "lost", Limit: 100})
+	require.NoError(t, err)
+	require.Len(t, page.Events, 50)
+	r, err := s.Verify(t.Context(), "")
+	require.NoError(t, err)
+	require.Zero(t, r.Count, "%v", r.Differences)
+}
