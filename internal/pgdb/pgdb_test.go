@@ -229,3 +229,47 @@ func TestObserve(t *testing.T) {
 	require.EqualValues(t, 1, values["db.client.connection.timeouts"])
 	require.NoError(t, stop())
 }
+
+// The server goes away while connections are idle, between two statements, and
+// before the first one; whatever the driver says, it is ErrAway, for both ways in.
+func TestServerGoesAway(t *testing.T) {
+	server, err := pgtest.Start()
+	require.NoError(t, err)
+	defer func() { require.NoError(t, server.Stop()) }()
+	c := pgtest.Config(server.URL("postgres"))
+	c.AcquireTimeout, c.ConnectTimeout = 200*time.Millisecond, time.Second
+	db := open(t, c)
+	native := func(between func()) error {
+		return db.WithTx(t.Context(), func(tx pgx.Tx) error {
+			between()
+			_, first := tx.Exec(t.Context(), "SELECT 1")
+			if _, second := tx.Exec(t.Context(), "SELECT 1"); second != nil {
+				return second // what is said of a connection that is known to be closed
+			}
+			return first
+		})
+	}
+	standard := func(between func()) error {
+		return db.WithSQL(t.Context(), func(tx *sql.Tx) error {
+			between()
+			_, first := tx.ExecContext(t.Context(), "SELECT 1")
+			if _, second := tx.ExecContext(t.Context(), "SELECT 1"); second != nil {
+				return second
+			}
+			return first
+		})
+	}
+	for name, run := range map[string]func(func()) error{"native": native, "standard": standard} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, run(func() {}))
+			require.ErrorIs(t, run(func() { require.NoError(t, server.Kill()) }), dberr.ErrAway)
+			require.ErrorIs(t, run(func() {}), dberr.ErrAway)
+			require.NoError(t, server.Run())
+			require.Eventually(t, func() bool { return run(func() {}) == nil }, 10*time.Second, 10*time.Millisecond)
+			require.NoError(t, server.Kill())
+			require.ErrorIs(t, run(func() {}), dberr.ErrAway)
+			require.NoError(t, server.Run())
+			require.Eventually(t, func() bool { return run(func() {}) == nil }, 10*time.Second, 10*time.Millisecond)
+		})
+	}
+}

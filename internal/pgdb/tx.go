@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/synapse-analytics/synapse/internal/dberr"
 )
@@ -31,15 +32,16 @@ func (db *DB) run(ctx context.Context, o pgx.TxOptions, what string, fn func(pgx
 		return fmt.Errorf("%s transaction: %w", what, err)
 	}
 	defer conn.Release()
+	closed := conn.Conn().IsClosed
 	tx, err := conn.BeginTx(ctx, o)
 	if err != nil {
-		return fmt.Errorf("begin %s transaction: %w", what, withContext(ctx, err))
+		return fmt.Errorf("begin %s transaction: %w", what, failed(ctx, err, closed))
 	}
 	// After a commit this does nothing; a connection that is broken, or whose
 	// transaction did not end, is not given back to the pool.
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
 	if err := fn(tx); err != nil {
-		return withContext(ctx, err)
+		return failed(ctx, err, closed)
 	}
 	if err := tx.Commit(ctx); err != nil {
 		return fmt.Errorf("commit %s transaction: %w", what, commitError(err))
@@ -66,18 +68,38 @@ func (db *DB) runSQL(ctx context.Context, o *sql.TxOptions, what string, fn func
 		return fmt.Errorf("%s transaction: %w", what, db.waitError(ctx, wait, err))
 	}
 	defer func() { _ = conn.Close() }()
+	closed := func() bool {
+		open := false
+		_ = conn.Raw(func(driver any) error { // not called for a connection that is known to be bad
+			c, ok := driver.(*stdlib.Conn)
+			open = ok && !c.Conn().IsClosed()
+			return nil
+		})
+		return !open
+	}
 	tx, err := conn.BeginTx(ctx, o)
 	if err != nil {
-		return fmt.Errorf("begin %s transaction: %w", what, withContext(ctx, err))
+		return fmt.Errorf("begin %s transaction: %w", what, failed(ctx, err, closed))
 	}
 	defer func() { _ = tx.Rollback() }()
 	if err := fn(tx); err != nil {
-		return withContext(ctx, err)
+		return failed(ctx, err, closed)
 	}
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit %s transaction: %w", what, commitError(err))
 	}
 	return nil
+}
+
+// failed tells why a statement did: whatever the driver says of a connection that is
+// closed now, the server is away.
+func failed(ctx context.Context, err error, closed func() bool) error {
+	err = withContext(ctx, err)
+	var known *dberr.Error
+	if ctx.Err() == nil && !errors.As(err, &known) && closed() {
+		return dberr.New(dberr.ErrAway, "", err)
+	}
+	return err
 }
 
 // commitError tells a refused commit from one whose answer was lost.
