@@ -62,6 +62,7 @@ type follower struct {
 
 // run works until ctx ends or the store is broken.
 func (f *follower) run(ctx context.Context) {
+	f.health.set(errNotYet)
 	wait := firstRetry
 	for {
 		began := time.Now()

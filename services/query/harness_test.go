@@ -45,6 +45,8 @@ type world struct {
 	log   *slog.Logger
 	queue *jetstream.Queue
 	store query.Store
+	// open opens the store; nil opens a SQLite file.
+	open func() query.Store
 	// wrap may put something between the service and its store.
 	wrap func(query.Store) query.Store
 	deps func(*query.Deps)
@@ -79,10 +81,15 @@ func (w *world) openQueue() {
 // start opens the store and runs the service and its server.
 func (w *world) start() {
 	w.t.Helper()
-	s, err := sqlite.Open(context.Background(), filepath.Join(w.dir, "query.db"), sqlite.Options{Logger: quiet})
-	require.NoError(w.t, err)
-	w.store = s
-	store := query.Store(s)
+	if w.open == nil {
+		w.open = func() query.Store {
+			s, err := sqlite.Open(context.Background(), filepath.Join(w.dir, "query.db"), sqlite.Options{Logger: quiet})
+			require.NoError(w.t, err)
+			return s
+		}
+	}
+	w.store = w.open()
+	s, store := w.store, w.store
 	if w.wrap != nil {
 		store = w.wrap(s)
 	}
@@ -90,6 +97,7 @@ func (w *world) start() {
 	if w.deps != nil {
 		w.deps(&d)
 	}
+	var err error
 	w.svc, err = query.New(d)
 	require.NoError(w.t, err)
 	require.NoError(w.t, w.svc.Start(w.t.Context()))

@@ -1,6 +1,8 @@
 package query
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	typev1 "github.com/synapse-analytics/synapse/gen/go/synapse/type/v1"
@@ -99,6 +101,39 @@ func (h *hub) publish(events []*Event) (withheld int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.last = events[len(events)-1].Seq
+	return h.give(events)
+}
+
+// wanted returns the Seq of the last event published and the projects of the tails.
+func (h *hub) wanted() (last int64, projects []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.last, slices.Collect(maps.Keys(h.tails))
+}
+
+// advance publishes the events of projects between two Seqs, unless a tail of
+// another project was opened meanwhile or others were published: then it does
+// nothing. It returns how many were left out.
+func (h *hub) advance(after, upTo int64, events map[string][]*Event) (withheld int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.last != after {
+		return 0
+	}
+	for p := range h.tails {
+		if _, ok := events[p]; !ok {
+			return 0
+		}
+	}
+	h.last = upTo
+	for _, list := range events {
+		withheld += h.give(list)
+	}
+	return withheld
+}
+
+// give is called with mu.
+func (h *hub) give(events []*Event) (withheld int) {
 	if h.count == 0 {
 		return 0
 	}

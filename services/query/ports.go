@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	scoringv1 "github.com/synapse-analytics/synapse/gen/go/synapse/scoring/v1"
 	"github.com/synapse-analytics/synapse/internal/queue"
@@ -39,9 +40,16 @@ type Explainer interface {
 }
 
 // Store is where everything that is read is kept. Each engine passes package
-// storetest. It is safe for concurrent use; the Apply methods of one store are
-// called by one process only.
+// storetest. It is safe for concurrent use. Several processes may apply to one
+// store: Lead tells which of them should.
 type Store interface {
+	// Lead asks for the lease to apply for the time that comes, which one owner has
+	// at a time: the one that has it, or any when it has run out. An engine that
+	// only one process can open always gives it.
+	Lead(ctx context.Context, owner string, lease time.Duration) (bool, error)
+	// Resign gives the owner's lease back; without one it does nothing.
+	Resign(ctx context.Context, owner string) error
+
 	// Apply stores a batch in one transaction: the position, the sources that
 	// are new, their events that are new, and the rollups and counters of just
 	// those. It sets Seq of the events it stored. A batch that was applied

@@ -72,6 +72,8 @@ type Service struct {
 	followers []*follower
 	janitor   *janitor
 	trimmer   *queue.Trimmer
+	watcher   *watcher
+	leader    *leader
 
 	// stopping ends when Stop begins, work when it is done with the tails.
 	stopping context.Context
@@ -163,8 +165,10 @@ func (s *Service) Start(ctx context.Context) error {
 		return fmt.Errorf("query: metrics: %w", err)
 	}
 
+	s.watcher = &watcher{store: s.store, positions: s.positions, times: times, hub: s.hub, metrics: s.metrics, log: s.log}
+	s.watcher.health.set(errNotYet)
 	w := &writer{
-		store: s.store, positions: s.positions, maxRows: s.cfg.MaxRows, hub: s.hub, metrics: s.metrics,
+		store: s.store, watcher: s.watcher, positions: s.positions, maxRows: s.cfg.MaxRows, hub: s.hub, metrics: s.metrics,
 		spans: &spans{s.tracer}, now: s.now,
 	}
 	w.follower = s.follow(queue.ConsumerConfig{Stream: queue.Scored, Name: writerConsumer, MaxPending: writerPending}, w.session)
@@ -177,25 +181,32 @@ func (s *Service) Start(ctx context.Context) error {
 
 	run, cancel := context.WithCancel(context.Background())
 	s.endWork = cancel
-	for _, f := range s.followers {
-		s.work.Go(func() { f.run(run) })
-	}
+	s.leader = newLeader(s.store, s.log, s.lead, s.watcher.run)
 	s.work.Go(func() { s.progress.run(run) })
-	s.work.Go(func() { s.janitor.run(run) })
-	s.work.Go(func() { _ = s.trimmer.Run(run) }) // it ends with run and only then
+	s.work.Go(func() { s.leader.run(run) })
 	s.state = running
 	return nil
 }
 
-// errNotYet is the health of a reader that has not opened its stream.
-var errNotYet = errors.New("has not opened its stream yet; wait")
+// lead moves the streams into the store until ctx ends.
+func (s *Service) lead(ctx context.Context) {
+	var work sync.WaitGroup
+	for _, f := range s.followers {
+		work.Go(func() { f.run(ctx) })
+	}
+	work.Go(func() { s.janitor.run(ctx) })
+	work.Go(func() { _ = s.trimmer.Run(ctx) }) // it ends with ctx and only then
+	work.Wait()
+}
+
+// errNotYet is the health of a reader that has not begun.
+var errNotYet = errors.New("has not begun yet; wait")
 
 func (s *Service) follow(cfg queue.ConsumerConfig, session func(context.Context, queue.Consumer, uint64, queue.Position) error) *follower {
 	f := &follower{
 		stream: cfg.Stream, config: cfg, session: session, queue: s.queue, positions: s.positions,
 		resume: s.cfg.ResumeAfterLoss, log: s.log, fatal: s.fatal,
 	}
-	f.health.set(errNotYet)
 	s.followers = append(s.followers, f)
 	return f
 }
@@ -247,10 +258,14 @@ func (s *Service) Ready(ctx context.Context) error {
 	if st != running {
 		return errors.New("query: not running; wait for the start")
 	}
-	for _, f := range followers {
-		if err := f.health.get(); err != nil {
-			return fmt.Errorf("query: reader %s of %s: %w", f.config.Name, f.stream, err)
+	if s.leader.leading.Load() {
+		for _, f := range followers {
+			if err := f.health.get(); err != nil {
+				return fmt.Errorf("query: reader %s of %s: %w", f.config.Name, f.stream, err)
+			}
 		}
+	} else if err := s.watcher.health.get(); err != nil {
+		return fmt.Errorf("query: %w", err)
 	}
 	if err := s.store.Ready(ctx); err != nil {
 		return fmt.Errorf("query: %w", err)

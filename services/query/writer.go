@@ -21,6 +21,7 @@ const (
 // writer moves SCORED into the store and tells the tails.
 type writer struct {
 	store     Store
+	watcher   *watcher
 	positions *positions
 	maxRows   int
 	hub       *hub
@@ -40,6 +41,10 @@ type item struct {
 
 // session implements follower.session.
 func (w *writer) session(ctx context.Context, c queue.Consumer, after uint64, stored queue.Position) error {
+	// What another process stored, before what this one stores after it.
+	if err := w.watcher.catchUp(ctx); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	items := make(chan item, pipelineItems)

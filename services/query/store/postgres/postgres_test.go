@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -72,4 +73,51 @@ func TestStore(t *testing.T) {
 			return cmd
 		},
 	})
+}
+
+// TestOneLeads: of several processes that ask, one leads at a time.
+func TestOneLeads(t *testing.T) {
+	d := &databases{server: pgtest.Shared(t), urls: map[string]string{}}
+	dir := t.TempDir()
+	var mu sync.Mutex
+	leaders := map[string]bool{}
+	var asking sync.WaitGroup
+	begin := make(chan struct{})
+	stores := make([]query.Store, 4)
+	for i := range stores {
+		stores[i] = d.open(t, dir)
+		defer func() { require.NoError(t, stores[i].Close()) }()
+		asking.Go(func() {
+			<-begin
+			name := fmt.Sprint(i)
+			for range 50 {
+				leads, err := stores[i].Lead(t.Context(), name, time.Hour)
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				if leads {
+					leaders[name] = true
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	close(begin)
+	asking.Wait()
+	require.Len(t, leaders, 1)
+	for name := range leaders {
+		for i, s := range stores {
+			if fmt.Sprint(i) != name {
+				require.NoError(t, s.Resign(t.Context(), fmt.Sprint(i)), "another's lease stays")
+			}
+		}
+		leads, err := stores[0].Lead(t.Context(), "new", time.Hour)
+		require.NoError(t, err)
+		require.False(t, leads)
+		require.NoError(t, stores[0].Resign(t.Context(), name))
+	}
+	leads, err := stores[0].Lead(t.Context(), "new", time.Hour)
+	require.NoError(t, err)
+	require.True(t, leads)
 }

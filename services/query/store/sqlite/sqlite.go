@@ -122,6 +122,12 @@ func (s *Store) prepare(ctx context.Context) error {
 	})
 }
 
+// Lead implements query.Store: only one process can have the file open to write.
+func (s *Store) Lead(context.Context, string, time.Duration) (bool, error) { return true, nil }
+
+// Resign implements query.Store.
+func (s *Store) Resign(context.Context, string) error { return nil }
+
 // Ready implements query.Store.
 func (s *Store) Ready(ctx context.Context) error {
 	var one int

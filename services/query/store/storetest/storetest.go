@@ -35,6 +35,7 @@ func Run(t *testing.T, h Harness) {
 		{"Reopen", testReopen},
 		{"Canceled", testCanceled},
 		{"Moved", testMoved},
+		{"Lease", testLease},
 		{"Model", testModel},
 		{"Accepted", testAccepted},
 		{"DeadLetters", testDeadLetters},
