@@ -39,10 +39,10 @@ type Config struct {
 
 // Peers are the gRPC addresses of roles in other processes.
 type Peers struct {
-	Auth    string `config:"auth" doc:"gRPC address of auth when it runs in another process, host:port."`
-	Ingest  string `config:"ingest" doc:"gRPC address of ingest when it runs in another process, host:port."`
-	Scoring string `config:"scoring" doc:"gRPC address of scoring when it runs in another process, host:port."`
-	Query   string `config:"query" doc:"gRPC address of query when it runs in another process, host:port."`
+	Auth    string `config:"auth" doc:"gRPC address of auth when it runs in other processes: host:port, several by comma, or dns:///name:port for all addresses of a name."`
+	Ingest  string `config:"ingest" doc:"gRPC address of ingest when it runs in other processes: host:port, several by comma, or dns:///name:port for all addresses of a name."`
+	Scoring string `config:"scoring" doc:"gRPC address of scoring when it runs in other processes: host:port, several by comma, or dns:///name:port for all addresses of a name."`
+	Query   string `config:"query" doc:"gRPC address of query when it runs in other processes: host:port, several by comma, or dns:///name:port for all addresses of a name."`
 }
 
 func (p Peers) of(role Role) string {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -18,6 +19,8 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/synapse-analytics/synapse/internal/grpctelemetry"
@@ -69,9 +72,9 @@ type Options struct {
 }
 
 // Dial returns a connection to the target, for example
-// "dns:///synapse-query:9090". It does not wait for the peer: calls fail with
-// UNAVAILABLE while it is away. Calls are spread over all addresses of the
-// name. The caller closes the connection.
+// "dns:///synapse-query:9090" or "10.0.0.1:9090,10.0.0.2:9090". It does not wait
+// for the peer: calls fail with UNAVAILABLE while it is away. Calls are spread over
+// all addresses of the name or list that answer. The caller closes the connection.
 func Dial(target string, o Options) (*grpc.ClientConn, error) {
 	if target == "" {
 		return nil, errors.New("grpcclient: no target; give host:port")
@@ -94,11 +97,36 @@ func Dial(target string, o Options) (*grpc.ClientConn, error) {
 			MinConnectTimeout: minConnectTimeout,
 		}),
 	)
-	conn, err := grpc.NewClient(target, opts...)
+	name := target
+	if strings.Contains(target, ",") {
+		list, err := listed(target)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, grpc.WithResolvers(list))
+		name = list.Scheme() + ":///" + target
+	}
+	conn, err := grpc.NewClient(name, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("grpcclient: %s: %w", target, err)
 	}
 	return conn, nil
+}
+
+// listed resolves a list of host:port to just these.
+func listed(target string) (*manual.Resolver, error) {
+	var state resolver.State
+	for addr := range strings.SplitSeq(target, ",") {
+		addr = strings.TrimSpace(addr)
+		host, _, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, fmt.Errorf("grpcclient: %s: each of a list must be host:port: %w", target, err)
+		}
+		state.Endpoints = append(state.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: addr, ServerName: host}}})
+	}
+	r := manual.NewBuilderWithScheme("list")
+	r.InitialState(state)
+	return r, nil
 }
 
 // InProcess returns a connection to a server in this process that serves on the

@@ -275,11 +275,46 @@ func selfSigned(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
 }
 
+// TestDialList: calls are spread over a list, and one that ends is left out.
+func TestDialList(t *testing.T) {
+	var servers [2]*grpc.Server
+	var calls [2]*query
+	var addrs [2]string
+	for i := range servers {
+		lis, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		addrs[i] = lis.Addr().String()
+		calls[i] = &query{get: func(context.Context, int64) (*typev1.Event, error) { return &typev1.Event{}, nil }}
+		servers[i] = grpc.NewServer()
+		queryv1.RegisterQueryServiceServer(servers[i], calls[i])
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = servers[i].Serve(lis) })
+		t.Cleanup(func() { servers[i].Stop(); wg.Wait() })
+	}
+	conn, err := grpcclient.Dial(addrs[0]+", "+addrs[1], grpcclient.Options{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, conn.Close()) })
+	client := queryv1.NewQueryServiceClient(conn)
+	get := func() {
+		_, err := client.GetEvent(t.Context(), &queryv1.GetEventRequest{Name: event}, grpc.WaitForReady(true))
+		require.NoError(t, err)
+	}
+	require.Eventually(t, func() bool { get(); return calls[0].calls.Load() > 0 && calls[1].calls.Load() > 0 }, time.Minute, time.Millisecond)
+	servers[0].Stop()
+	before := calls[1].calls.Load()
+	for range 20 {
+		get()
+	}
+	require.Equal(t, before+20, calls[1].calls.Load())
+}
+
 func TestDialRefuses(t *testing.T) {
 	_, err := grpcclient.Dial("", grpcclient.Options{})
 	require.Error(t, err)
 	_, err = grpcclient.Dial("no-such-scheme://\x7f", grpcclient.Options{})
 	require.Error(t, err)
+	_, err = grpcclient.Dial("a:1,b", grpcclient.Options{})
+	require.ErrorContains(t, err, "host:port")
 }
 
 // A client may not ask for signs of life more often than a server allows.

@@ -87,10 +87,10 @@ func (s *Service) bootstrap(ctx context.Context, in BootstrapInput) (*Credential
 		}
 		switch err := s.store.CreateFirst(ctx, first); {
 		case errors.Is(err, ErrNotEmpty):
-			// Another process was faster; its pending file may be the one that we
-			// have just replaced, so leave nothing behind that looks valid.
-			return nil, false, errors.Join(errors.New("another process fills the same store; start one only"),
-				os.Remove(filepath.Join(in.DataDir, pendingFile)))
+			// Another process, on another folder, was faster: the keys of this one's
+			// file were never valid.
+			s.log.InfoContext(ctx, "another process has filled the store; its data folder holds the credentials")
+			return nil, false, os.Remove(filepath.Join(in.DataDir, pendingFile))
 		case err != nil:
 			return nil, false, err
 		}

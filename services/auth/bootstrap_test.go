@@ -147,6 +147,48 @@ func TestBootstrapInterrupted(t *testing.T) {
 var errDied = errors.New("died")
 
 // dyingStore is a real store whose process ends before or after the commit.
+// TestBootstrapTwice: of two processes that find the store empty, each with a data
+// folder of its own, one fills it, and the other has nothing to show.
+func TestBootstrapTwice(t *testing.T) {
+	dirs := [2]string{t.TempDir(), t.TempDir()}
+	log := slog.New(slog.DiscardHandler)
+	store, err := sqlite.Open(t.Context(), filepath.Join(dirs[0], "auth.db"), sqlite.WithLogger(log))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, store.Close()) }()
+	run := func(s auth.Store, dir string) (*auth.Credentials, bool, error) {
+		svc, err := auth.New(auth.Deps{Config: auth.DefaultConfig(), Store: s, Logger: log})
+		require.NoError(t, err)
+		svc.CountHashes()
+		return svc.Bootstrap(t.Context(), auth.BootstrapInput{DataDir: dir})
+	}
+	late := &lateStore{Store: store, faster: func() {
+		_, created, err := run(store, dirs[0])
+		require.NoError(t, err)
+		require.True(t, created)
+	}}
+	c, created, err := run(late, dirs[1])
+	require.NoError(t, err)
+	require.False(t, created)
+	require.Nil(t, c)
+	left, err := os.ReadDir(dirs[1])
+	require.NoError(t, err)
+	require.Empty(t, left, "nothing that looks like credentials")
+	c, _, err = run(store, dirs[0])
+	require.NoError(t, err)
+	require.NotNil(t, c)
+}
+
+// lateStore lets another process be faster.
+type lateStore struct {
+	auth.Store
+	faster func()
+}
+
+func (l *lateStore) CreateFirst(ctx context.Context, f auth.First) error {
+	l.faster()
+	return l.Store.CreateFirst(ctx, f)
+}
+
 type dyingStore struct {
 	auth.Store
 	before, after bool
