@@ -89,8 +89,8 @@ unit: ## unit and conformance tests with the race detector
 	$(BIN)/gotestsum --format pkgname-and-test-fails -- -race -timeout 15m ./...
 	CGO_ENABLED=0 go test ./internal/sqldb/... ./services/auth/store/sqlite ./services/query/store/sqlite ./model
 	cd web && npm run --silent test
-e2e: build ## end-to-end tests: real processes, all in one and apart
-	cd e2e && $(BIN)/gotestsum --format testname -- -count=1 -timeout 20m ./...
+e2e: build ## end-to-end tests of real processes on PROFILE=embedded, servers or cluster (all three)
+	cd e2e && $(BIN)/gotestsum --format testname -- -count=1 -timeout 40m ./...
 test: setup unit e2e ## everything that CI holds us to, but for lint and generated code
 fuzz: ## each fuzz target for FUZZTIME (10s)
 	@./tools/fuzz.sh $(or $(FUZZTIME),10s)

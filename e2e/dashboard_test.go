@@ -17,7 +17,7 @@ func testDashboard(t *testing.T, c *harness.Cluster) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "dashboard.mjs")
 	cmd.Env = append(cmd.Environ(), "URL="+c.URL, "EMAIL="+c.Creds.AdminEmail, "PASSWORD="+c.Creds.AdminPassword, "INGEST_KEY="+c.Creds.IngestKey,
-		"ARTIFACTS=artifacts/"+string(c.Shape))
+		"ARTIFACTS=artifacts/"+string(c.Profile))
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "node and web/node_modules are needed (`make setup`)\n%s", out)
 	t.Logf("%s", out)

@@ -19,7 +19,7 @@ const mixedText = "👍🏽 The food was delicious. But the waiter was terribly 
 // gRPC it gives the same.
 func testExplanation(t *testing.T, c *harness.Cluster) {
 	const text = mixedText
-	id := fmt.Sprintf("explain-%s", c.Shape)
+	id := fmt.Sprintf("explain-%s", c.Profile)
 	c.Ingest(map[string]any{"id": id, "text": text, "source": "review", "targets": []string{"waiter", "garden"}})
 
 	ev := c.Event(id)
@@ -108,7 +108,7 @@ func testExplanation(t *testing.T, c *harness.Cluster) {
 // TestExtras: the configuration says what is kept with an event; an explanation
 // tells everything all the same.
 func TestExtras(t *testing.T) {
-	c := harness.Start(t, harness.AllInOne, harness.WithEnv("SYNAPSE_SCORING_EXTRAS=emotions", "SYNAPSE_SCORING_EMOTION_BAR=0.01"))
+	c := harness.Start(t, harness.Embedded, harness.WithEnv("SYNAPSE_SCORING_EXTRAS=emotions", "SYNAPSE_SCORING_EMOTION_BAR=0.01"))
 	c.Ingest(map[string]any{"id": "extras", "text": mixedText, "targets": []string{"waiter"}})
 	ev := c.Event("extras")
 	require.Empty(t, ev["targetSentiments"])

@@ -17,7 +17,7 @@ import (
 // of the server, and checks that every row is stored once. IMPORT_LINES sets the
 // length of the made file (100,000; the full size is 1,000,000).
 func TestImport(t *testing.T) {
-	c := harness.Start(t, harness.AllInOne)
+	c := harness.Start(t, harness.Embedded)
 	t.Run("made NDJSON", func(t *testing.T) {
 		n := envInt("IMPORT_LINES", 100_000)
 		file := filepath.Join(t.TempDir(), "made.ndjson")

@@ -21,52 +21,77 @@ import (
 // test's own ledger, the rows, the rollups and the balance agree.
 // KILLS sets the number of kills (20), SEED repeats a run.
 func TestKill(t *testing.T) {
-	kills := envInt("KILLS", 20)
-	testKills(t, harness.AllInOne, kills, kills*100, func(c *harness.Cluster, _ int) string {
-		c.Kill("synapse")
-		c.StartProcess("synapse")
-		return "synapse"
-	})
-}
-
-// TestKillApart is TestKill with each role and each server killed in turn, twice.
-func TestKillApart(t *testing.T) {
-	names := []string{"postgres", "nats-server", "synapse-query", "synapse-scoring", "synapse-ingest", "synapse-auth", "synapse-gateway"}
-	testKills(t, harness.Apart, 2*len(names), 1000, func(c *harness.Cluster, k int) string {
-		name := names[k%len(names)]
-		if name == "postgres" {
-			c.RestartPostgres()
-			return name
+	for _, profile := range harness.Profiles(harness.Embedded) {
+		c := harness.Start(t, profile)
+		var kills []outage
+		for range envInt("KILLS", 20) {
+			kills = append(kills, outage{"synapse", func() { c.Kill("synapse"); c.StartProcess("synapse") }, func() {}})
 		}
-		c.Kill(name)
-		c.StartProcess(name)
-		return name
-	})
+		testOutages(t, c, kills, len(kills)*100)
+	}
 }
 
-// testKills lets kill kill and start something again under load, and compares what
-// the callers know with what is there.
-func testKills(t *testing.T, shape harness.Shape, kills, least int, kill func(c *harness.Cluster, k int) string) {
-	seed := uint64(envInt("SEED", int(time.Now().UnixNano()&0xffffff)))
-	t.Logf("seed %d, %d kills", seed, kills)
-	rng := rand.New(rand.NewPCG(seed, 1))
-	c := harness.Start(t, shape)
+// TestKillApart kills each server and each process in turn. A server that the
+// product has once is started again at once; while one of several is away, the
+// others go on.
+func TestKillApart(t *testing.T) {
+	for _, profile := range harness.Profiles(harness.Servers, harness.Clustered) {
+		t.Run(string(profile), func(t *testing.T) {
+			c := harness.Start(t, profile)
+			var list []outage
+			for _, k := range c.ServerKills() {
+				list = append(list, outage{k.Name, k.Kill, k.Heal})
+			}
+			for _, name := range c.Processes() {
+				list = append(list, outage{name, func() { c.Kill(name) }, func() { c.StartProcess(name) }})
+			}
+			testOutages(t, c, list, 1000)
+		})
+	}
+}
 
+// outage makes something fail; heal is called when events are accepted and stored
+// again.
+type outage struct {
+	name       string
+	make, heal func()
+}
+
+// testOutages makes things fail under load, and compares what the callers know with
+// what is there.
+func testOutages(t *testing.T, c *harness.Cluster, list []outage, least int) {
+	seed := uint64(envInt("SEED", int(time.Now().UnixNano()&0xffffff)))
+	t.Logf("seed %d, %d outages", seed, len(list))
+	rng := rand.New(rand.NewPCG(seed, 1))
 	l := newLedger(c)
 	const writers = 8
 	for w := range writers {
 		l.wg.Go(func() { l.write(w) })
 	}
-	for k := range kills {
+	for _, o := range list {
 		time.Sleep(time.Duration(100+rng.IntN(700)) * time.Millisecond)
 		start := time.Now()
-		name := kill(c, k)
-		back, before := time.Since(start), l.count()
-		for l.count() == before {
-			require.Less(t, time.Since(start), time.Minute, "nothing is accepted after %s was killed", name)
-			time.Sleep(time.Millisecond)
+		o.make()
+		made := time.Since(start)
+		wait := func(what string, done func() bool) time.Duration {
+			for !done() {
+				require.Less(t, time.Since(start), time.Minute, "nothing is %s after %s", what, o.name)
+				time.Sleep(time.Millisecond)
+			}
+			return time.Since(start).Round(time.Millisecond)
 		}
-		t.Logf("%s back after %s, events accepted after %s, %d in all", name, back.Round(time.Millisecond), time.Since(start).Round(time.Millisecond), before)
+		before := l.count()
+		accepted := wait("accepted", func() bool { return l.count() > before })
+		first, known := c.Stored()
+		stored := wait("stored", func() bool {
+			n, ok := c.Stored()
+			if !known {
+				first, known = n, ok
+			}
+			return ok && known && n > first
+		})
+		o.heal()
+		t.Logf("%s (%s): events accepted after %s, stored after %s, %d in all", o.name, made.Round(time.Millisecond), accepted, stored, before)
 	}
 	l.check(t, least)
 }
@@ -74,7 +99,12 @@ func testKills(t *testing.T, shape harness.Shape, kills, least int, kill func(c 
 // TestFailover: the database's primary is lost, and a replica promoted that is
 // seconds behind. What it did not have is read again from the queue.
 func TestFailover(t *testing.T) {
-	c := harness.Start(t, harness.Apart, harness.WithStandby())
+	for _, profile := range harness.Profiles(harness.Clustered) {
+		testFailover(t, harness.Start(t, profile))
+	}
+}
+
+func testFailover(t *testing.T, c *harness.Cluster) {
 	l := newLedger(c)
 	for w := range 8 {
 		l.wg.Go(func() { l.write(w) })
@@ -140,6 +170,8 @@ type ledger struct {
 	stop chan struct{}
 	wg   sync.WaitGroup
 	http http.Client
+	// pause of a writer after each batch: what is tested is not the throughput.
+	pause time.Duration
 
 	mu    sync.Mutex
 	acked map[string]bool
@@ -148,7 +180,7 @@ type ledger struct {
 
 func newLedger(c *harness.Cluster) *ledger {
 	return &ledger{
-		c: c, stop: make(chan struct{}), acked: map[string]bool{}, open: map[string]bool{},
+		c: c, stop: make(chan struct{}), pause: 10 * time.Millisecond, acked: map[string]bool{}, open: map[string]bool{},
 		http: http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}},
 	}
 }
@@ -195,12 +227,13 @@ func (l *ledger) write(w int) {
 				return
 			default:
 			}
-			if l.send(body) {
+			if l.send(w+try, body) {
 				l.mu.Lock()
 				for _, id := range ids {
 					l.acked[id] = true
 				}
 				l.mu.Unlock()
+				time.Sleep(l.pause)
 				break
 			}
 			time.Sleep(20 * time.Millisecond)
@@ -211,9 +244,10 @@ func (l *ledger) write(w int) {
 	}
 }
 
-// send says whether every event of the batch was acknowledged.
-func (l *ledger) send(body []byte) bool {
-	req, err := http.NewRequest("POST", l.c.URL+"/v1/projects/-/events:ingest", strings.NewReader(string(body)))
+// send says whether every event of the batch was acknowledged; each try may take
+// another gateway.
+func (l *ledger) send(try int, body []byte) bool {
+	req, err := http.NewRequest("POST", l.c.URLs[try%len(l.c.URLs)]+"/v1/projects/-/events:ingest", strings.NewReader(string(body)))
 	if err != nil {
 		return false
 	}

@@ -16,7 +16,7 @@ import (
 const secretText = "canary-7f3a-text"
 
 func testREST(t *testing.T, c *harness.Cluster) {
-	id := fmt.Sprintf("rest-%s-1", c.Shape)
+	id := fmt.Sprintf("rest-%s-1", c.Profile)
 	occurred := time.Now().Add(-time.Hour).UTC().Truncate(time.Second)
 	event := map[string]any{
 		"id": id, "text": "I love this, it is wonderful! " + secretText, "source": "e2e", "userId": "u1",

@@ -89,12 +89,12 @@ func testSSE(t *testing.T, c *harness.Cluster) {
 	ch, cancel := tail(t, c, "?filter=source%3D%22sse%22", "")
 	// the tail is open once an event sent after it arrives
 	send := func(i int) {
-		c.Ingest(map[string]any{"id": fmt.Sprintf("sse-%s-%d", c.Shape, i), "text": "tail me", "source": "sse"},
+		c.Ingest(map[string]any{"id": fmt.Sprintf("sse-%s-%d", c.Profile, i), "text": "tail me", "source": "sse"},
 			map[string]any{"text": "not for this filter", "source": "other"})
 	}
 	send(0)
 	m := next(t, ch)
-	require.Equal(t, fmt.Sprintf("sse-%s-0", c.Shape), m.eventID())
+	require.Equal(t, fmt.Sprintf("sse-%s-0", c.Profile), m.eventID())
 	require.NotEmpty(t, m.id)
 	cancel()
 
@@ -114,7 +114,7 @@ func testSSE(t *testing.T, c *harness.Cluster) {
 		seen[id] = true
 	}
 	for i := 1; i <= 25; i++ {
-		require.True(t, seen[fmt.Sprintf("sse-%s-%d", c.Shape, i)], "event %d is missing", i)
+		require.True(t, seen[fmt.Sprintf("sse-%s-%d", c.Profile, i)], "event %d is missing", i)
 	}
 	a := c.Call("GET", "/v1/projects/-/events:tail", c.Creds.IngestKey, nil)
 	require.Equal(t, 403, a.Status, "%s", a.Body)

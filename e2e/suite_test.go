@@ -1,5 +1,5 @@
 // Package e2e runs the product's binaries as a user would and checks it from
-// outside: the same suite for all roles in one process and each in its own.
+// outside: the same suite for each profile of the harness.
 package e2e
 
 import (
@@ -9,10 +9,10 @@ import (
 )
 
 func TestSuite(t *testing.T) {
-	for _, shape := range []harness.Shape{harness.AllInOne, harness.Apart} {
-		t.Run(string(shape), func(t *testing.T) {
+	for _, profile := range harness.Profiles(harness.Embedded, harness.Servers, harness.Clustered) {
+		t.Run(string(profile), func(t *testing.T) {
 			col := startCollector(t)
-			c := harness.Start(t, shape, harness.WithEnv(
+			c := harness.Start(t, profile, harness.WithEnv(
 				"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://"+col.addr, "OTEL_EXPORTER_OTLP_TRACES_INSECURE=true", "OTEL_BSP_SCHEDULE_DELAY=100"))
 			t.Run("REST", func(t *testing.T) { testREST(t, c) })
 			t.Run("explanation", func(t *testing.T) { testExplanation(t, c) })

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -85,11 +86,7 @@ func testRevocation(t *testing.T, c *harness.Cluster) {
 
 // testLogs looks for what must not be in a log.
 func testLogs(t *testing.T, c *harness.Cluster) {
-	names := []string{"synapse"}
-	if c.Shape == harness.Apart {
-		names = []string{"synapse-auth", "synapse-ingest", "synapse-scoring", "synapse-query", "synapse-gateway"}
-	}
-	for _, name := range names {
+	for _, name := range c.Processes() {
 		log := c.Process(name).Log()
 		// the first start prints the credentials once, on purpose
 		if _, rest, ok := strings.Cut(log, "it is not shown again"); ok {
@@ -103,7 +100,7 @@ func testLogs(t *testing.T, c *harness.Cluster) {
 
 func testRestart(t *testing.T, c *harness.Cluster) {
 	id := c.Ingest(map[string]any{"text": "before the restart"})[0]
-	if c.Shape == harness.AllInOne {
+	if c.Profile == harness.Embedded {
 		require.NoError(t, c.Stop("synapse"))
 		_, err := os.Stat(c.Dir + "/query.db")
 		require.NoError(t, err)
@@ -111,15 +108,15 @@ func testRestart(t *testing.T, c *harness.Cluster) {
 		require.Equal(t, 0, code, "verify reads a stopped folder: %s%s", out, errOut)
 		c.StartProcess("synapse")
 	} else {
-		for _, role := range []string{"gateway", "ingest", "scoring", "query", "auth"} {
-			require.NoError(t, c.Stop("synapse-"+role))
+		for _, name := range slices.Backward(c.Processes()) {
+			require.NoError(t, c.Stop(name))
 		}
-		for _, role := range []string{"auth", "ingest", "scoring", "query", "gateway"} {
-			c.StartProcess("synapse-" + role)
+		for _, name := range c.Processes() {
+			c.StartProcess(name)
 		}
 	}
 	require.Equal(t, "before the restart", c.Event(id)["text"])
 	c.Settle()
-	a := c.Call("GET", fmt.Sprintf("/v1/projects/-/events/%s", "rest-"+string(c.Shape)+"-1"), c.Creds.ReadKey, nil)
+	a := c.Call("GET", fmt.Sprintf("/v1/projects/-/events/%s", "rest-"+string(c.Profile)+"-1"), c.Creds.ReadKey, nil)
 	require.Equal(t, 200, a.Status)
 }

@@ -82,7 +82,7 @@ func (c *collector) trace(id string) []span {
 // committed row.
 func testOneTrace(t *testing.T, c *harness.Cluster, col *collector) {
 	const traceID = "4bf92f3577b34da6a3ce929d0e0e4736"
-	id := strings.Replace(traceID, "4bf9", map[harness.Shape]string{harness.AllInOne: "a110", harness.Apart: "a9a1"}[c.Shape], 1)
+	id := strings.Replace(traceID, "4bf9", map[harness.Profile]string{harness.Embedded: "a110", harness.Servers: "a9a1", harness.Clustered: "a9a2"}[c.Profile], 1)
 	a := c.Call("POST", "/v1/projects/-/events:ingest", freshKey(t, c), map[string]any{"events": []any{map[string]any{"id": "traced", "text": "follow me"}}},
 		"traceparent", "00-"+id+"-00f067aa0ba902b7-01")
 	require.Equal(t, 200, a.Status, "%s", a.Body)
@@ -92,7 +92,7 @@ func testOneTrace(t *testing.T, c *harness.Cluster, col *collector) {
 	// what must be in the trace, as part of a span's name or attributes
 	want := []string{"events:ingest", "IngestService/IngestEvents", "IntrospectApiKey", "EVENTS", "score event", "store event"}
 	services := 1
-	if c.Shape == harness.Apart {
+	if c.Profile != harness.Embedded {
 		services = 5
 	}
 	var missing []string

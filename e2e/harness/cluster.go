@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -21,20 +22,38 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/synapse-analytics/synapse/internal/pgdb/pgtest"
 )
 
-// Shape is how the roles are spread over processes.
-type Shape string
+// Profile is how the product is deployed. deploy/examples has a configuration of
+// each, which the processes are started with.
+type Profile string
 
-// The shapes.
+// The profiles.
 const (
-	// AllInOne runs every role in one process on embedded engines.
-	AllInOne Shape = "all-in-one"
-	// Apart runs each role in its own process, on a NATS server and PostgreSQL.
-	Apart Shape = "apart"
+	// Embedded runs every role in one process on embedded engines.
+	Embedded Profile = "embedded"
+	// Servers runs two processes of each role, on a NATS server, PostgreSQL and Redis.
+	Servers Profile = "servers"
+	// Clustered is Servers on three NATS servers, with three copies of each stream, and
+	// PostgreSQL with a replica.
+	Clustered Profile = "cluster"
 )
+
+// replicas is how many processes of each role run apart.
+const replicas = 2
+
+// roles in the order in which they start.
+var roles = []string{"auth", "ingest", "scoring", "query", "gateway"}
+
+// Profiles are those that the tests run on: that of the variable PROFILE, or those
+// given.
+func Profiles(all ...Profile) []Profile {
+	one := Profile(os.Getenv("PROFILE"))
+	if one == "" {
+		return all
+	}
+	return slices.DeleteFunc(all, func(p Profile) bool { return p != one })
+}
 
 // Credentials is the content of credentials.json.
 type Credentials struct {
@@ -50,11 +69,12 @@ type Credentials struct {
 
 // Cluster is a running product.
 type Cluster struct {
-	Shape Shape
-	// Dir is its data folder.
+	Profile Profile
+	// Dir is the data folder of the process with auth.
 	Dir string
-	// URL is the gateway's address, GRPC the one gRPC address for callers.
-	URL, GRPC string
+	// URL and GRPC are the addresses of the first gateway, URLs and GRPCs those of all.
+	URL, GRPC   string
+	URLs, GRPCs []string
 	// Creds are the first start's credentials.
 	Creds Credentials
 
@@ -63,8 +83,7 @@ type Cluster struct {
 	procs map[string]*Process
 	args  map[string][]string
 
-	postgres, standby *pgtest.Server
-	replicated        bool
+	servers
 }
 
 // Process is a started program.
@@ -87,9 +106,6 @@ type Option func(*Cluster)
 
 // WithEnv adds environment variables to every process.
 func WithEnv(kv ...string) Option { return func(c *Cluster) { c.env = append(c.env, kv...) } }
-
-// WithStandby adds an asynchronous replica to the database server of roles apart.
-func WithStandby() Option { return func(c *Cluster) { c.replicated = true } }
 
 // Bin returns the path of a built binary.
 func Bin(t testing.TB, name string) string {
@@ -142,96 +158,96 @@ var given sync.Map
 
 // Start starts a product of the shape in a fresh folder and waits until it is
 // ready. It is stopped, and its logs kept on failure, when the test ends.
-func Start(t testing.TB, shape Shape, opts ...Option) *Cluster {
+func Start(t testing.TB, profile Profile, opts ...Option) *Cluster {
 	t.Helper()
-	c := &Cluster{Shape: shape, t: t, Dir: t.TempDir(), procs: map[string]*Process{}, args: map[string][]string{}}
+	c := &Cluster{Profile: profile, t: t, Dir: t.TempDir(), procs: map[string]*Process{}, args: map[string][]string{}}
 	for _, o := range opts {
 		o(c)
 	}
 	t.Cleanup(c.stopAll)
-	if shape == AllInOne {
-		c.URL, c.GRPC = "http://"+FreeAddr(t), FreeAddr(t)
-		c.args["synapse"] = []string{
-			"serve", "--data", c.Dir, "--http-addr", strings.TrimPrefix(c.URL, "http://"), "--grpc-addr", c.GRPC,
-			"--admin-addr", FreeAddr(t), "--set", "queue.free_floor_bytes=0",
-		}
-		c.StartProcess("synapse")
+	if profile == Embedded {
+		c.startEmbedded()
 	} else {
-		c.startApart()
+		c.startApart(c.startServers())
 	}
+	c.URL, c.GRPC = c.URLs[0], c.GRPCs[0]
 	c.readCredentials()
 	c.Creds.HTTPURL, c.Creds.GRPCAddr = c.URL, c.GRPC
 	return c
 }
 
-func (c *Cluster) startApart() {
-	t := c.t
-	nats := FreeAddr(t)
-	_, _, err := net.SplitHostPort(nats)
-	require.NoError(t, err)
-	conf := filepath.Join(c.Dir, "nats.conf")
-	require.NoError(t, os.WriteFile(conf, fmt.Appendf(nil,
-		"listen: %q\njetstream { store_dir: %q, sync_interval: always, max_file_store: 20GB }\nmax_payload: 8MB\n", nats, filepath.Join(c.Dir, "nats")), 0o600))
-	c.args["nats-server"] = []string{"-c", conf}
-	c.StartProcess("nats-server")
-	require.Eventually(t, func() bool { return dialable(nats) }, 10*time.Second, 20*time.Millisecond, "NATS does not answer")
-
-	stores := c.startPostgres()
-
-	addr := map[string]string{}
-	for _, role := range []string{"auth", "ingest", "scoring", "query", "gateway"} {
-		addr[role] = FreeAddr(t)
+func (c *Cluster) startEmbedded() {
+	http, grpc := FreeAddr(c.t), FreeAddr(c.t)
+	c.URLs, c.GRPCs = []string{"http://" + http}, []string{grpc}
+	c.args["synapse"] = []string{
+		"serve", "--config", example(c.t, "single"), "--data", c.Dir, "--http-addr", http, "--grpc-addr", grpc,
+		"--admin-addr", FreeAddr(c.t), "--set", "queue.free_floor_bytes=0",
 	}
-	c.URL, c.GRPC = "http://"+FreeAddr(t), addr["gateway"]
-	for _, role := range []string{"auth", "ingest", "scoring", "query", "gateway"} {
-		args := []string{
-			"--data", c.Dir, "--grpc-addr", addr[role], "--admin-addr", FreeAddr(t),
-			"--http-addr", strings.TrimPrefix(c.URL, "http://"), "--set", "queue.url=nats://" + nats,
+	c.StartProcess("synapse")
+}
+
+// startApart starts the processes of each role with settings that lead to servers.
+func (c *Cluster) startApart(settings []string) {
+	addr := map[string][]string{}
+	for _, role := range roles {
+		for range replicas {
+			addr[role] = append(addr[role], FreeAddr(c.t))
 		}
-		for _, peer := range []string{"auth", "ingest", "scoring", "query"} {
-			if peer != role {
-				args = append(args, "--set", "peers."+peer+"="+addr[peer])
+	}
+	c.GRPCs = addr["gateway"]
+	for range replicas {
+		c.URLs = append(c.URLs, "http://"+FreeAddr(c.t))
+	}
+	for _, role := range roles {
+		for i := range replicas {
+			dir := filepath.Join(c.Dir, fmt.Sprintf("%s-%d", role, i+1))
+			if role == "auth" && i == 0 {
+				dir = c.Dir
 			}
+			args := []string{
+				"--config", example(c.t, string(c.Profile)), "--data", dir, "--grpc-addr", addr[role][i], "--admin-addr", FreeAddr(c.t),
+				"--http-addr", strings.TrimPrefix(c.URLs[i], "http://"),
+			}
+			for _, peer := range roles[:len(roles)-1] {
+				args = append(args, "--set", "peers."+peer+"="+strings.Join(addr[peer], ","))
+			}
+			for _, s := range settings {
+				args = append(args, "--set", s)
+			}
+			name := fmt.Sprintf("synapse-%s-%d", role, i+1)
+			c.args[name] = args
+			c.StartProcess(name)
 		}
-		if url := stores[role]; url != "" {
-			args = append(args, "--set", "stores."+role+".url="+url)
-		}
-		name := "synapse-" + role
-		c.args[name] = args
-		c.StartProcess(name)
 	}
 }
 
-// startPostgres starts the server, and a replica if one is wanted, and returns the
-// URLs of the roles' databases.
-func (c *Cluster) startPostgres() map[string]string {
-	var err error
-	c.postgres, err = pgtest.Start()
-	require.NoError(c.t, err)
-	urls := map[string]string{}
-	for _, role := range []string{"auth", "query"} { // a database each
-		urls[role], err = c.postgres.NewDatabase()
-		require.NoError(c.t, err)
-	}
-	if c.replicated {
-		c.standby, err = c.postgres.Standby()
-		require.NoError(c.t, err)
-		for role, url := range urls {
-			both := fmt.Sprintf("127.0.0.1:%d,127.0.0.1:%d/", c.postgres.Port, c.standby.Port)
-			urls[role] = strings.Replace(url, fmt.Sprintf("127.0.0.1:%d/", c.postgres.Port), both, 1) + "&target_session_attrs=read-write"
-		}
-	}
-	return urls
+// example is the path of a configuration in deploy/examples.
+func example(t testing.TB, name string) string {
+	return filepath.Join(moduleDir(t), "..", "deploy", "examples", name+".yaml")
 }
 
-// DetachStandby lets the database's replica fall behind.
-func (c *Cluster) DetachStandby() { require.NoError(c.t, c.standby.Detach()) }
+// Processes are the names of the processes, in the order in which they start.
+func (c *Cluster) Processes() []string {
+	if c.Profile == Embedded {
+		return []string{"synapse"}
+	}
+	var names []string
+	for _, role := range roles {
+		names = append(names, c.Role(role)...)
+	}
+	return names
+}
 
-// Failover kills the database's primary and promotes its replica.
-func (c *Cluster) Failover() {
-	c.t.Helper()
-	require.NoError(c.t, c.postgres.Kill())
-	require.NoError(c.t, c.standby.Promote())
+// Role are the names of the processes with a role.
+func (c *Cluster) Role(role string) []string {
+	if c.Profile == Embedded {
+		return []string{"synapse"}
+	}
+	var names []string
+	for i := range replicas {
+		names = append(names, fmt.Sprintf("synapse-%s-%d", role, i+1))
+	}
+	return names
 }
 
 // StartProcess starts a process of the cluster with the arguments it had, and
@@ -239,9 +255,7 @@ func (c *Cluster) Failover() {
 func (c *Cluster) StartProcess(name string) *Process {
 	c.t.Helper()
 	p := c.SpawnProcess(name)
-	if name != "nats-server" {
-		c.WaitReady(p)
-	}
+	c.WaitReady(p)
 	return p
 }
 
@@ -255,7 +269,7 @@ func (c *Cluster) SpawnProcess(name string) *Process {
 			p.Admin = "http://" + args[i+1]
 		}
 	}
-	p.cmd = exec.Command(Bin(c.t, name), args...)
+	p.cmd = exec.Command(Bin(c.t, strings.TrimRight(name, "-0123456789")), args...)
 	p.cmd.Env = append(cleanEnv(), c.env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -305,28 +319,12 @@ func (c *Cluster) WaitReady(p *Process) {
 // Process returns a process by the name of its program.
 func (c *Cluster) Process(name string) *Process { return c.procs[name] }
 
-// Main is the process that answers callers.
-func (c *Cluster) Main() *Process {
-	if c.Shape == AllInOne {
-		return c.procs["synapse"]
-	}
-	return c.procs["synapse-gateway"]
-}
-
 // Kill ends a process at once (SIGKILL) and waits for its end.
 func (c *Cluster) Kill(name string) {
 	c.t.Helper()
 	p := c.procs[name]
 	_ = p.cmd.Process.Kill()
 	<-p.done
-}
-
-// RestartPostgres kills the database server at once (SIGKILL), starts it again and
-// waits until it answers.
-func (c *Cluster) RestartPostgres() {
-	c.t.Helper()
-	require.NoError(c.t, c.postgres.Kill())
-	require.NoError(c.t, c.postgres.Run())
 }
 
 // Stop ends a process in good order (SIGTERM) and returns its error.
@@ -347,9 +345,13 @@ func (c *Cluster) Stop(name string) error {
 }
 
 func (c *Cluster) stopAll() {
-	for _, name := range []string{"synapse", "synapse-gateway", "synapse-ingest", "synapse-scoring", "synapse-query", "synapse-auth", "nats-server"} {
+	for _, name := range slices.Backward(c.Processes()) {
 		if p := c.procs[name]; p != nil {
 			_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		}
+	}
+	for _, name := range slices.Backward(c.Processes()) {
+		if p := c.procs[name]; p != nil {
 			select {
 			case <-p.done:
 			case <-time.After(30 * time.Second):
@@ -361,14 +363,7 @@ func (c *Cluster) stopAll() {
 			}
 		}
 	}
-	for _, s := range []*pgtest.Server{c.postgres, c.standby} {
-		if s == nil {
-			continue
-		}
-		if err := s.Stop(); err != nil {
-			c.t.Errorf("stop PostgreSQL: %v", err)
-		}
-	}
+	c.stopServers()
 }
 
 func (c *Cluster) readCredentials() {
@@ -381,7 +376,7 @@ func (c *Cluster) readCredentials() {
 func (c *Cluster) CLI(args ...string) (stdout, stderr string, code int) {
 	c.t.Helper()
 	cmd := exec.Command(Bin(c.t, "synapse"), args...)
-	cmd.Env = append(cleanEnv(), "SYNAPSE_SERVER="+c.GRPC, "SYNAPSE_KEY="+c.Creds.AdminKey, "HOME="+c.Dir, "XDG_CACHE_HOME="+filepath.Join(c.Dir, "cache"),
+	cmd.Env = append(cleanEnv(), "SYNAPSE_SERVER="+strings.Join(c.GRPCs, ","), "SYNAPSE_KEY="+c.Creds.AdminKey, "HOME="+c.Dir, "XDG_CACHE_HOME="+filepath.Join(c.Dir, "cache"),
 		"SYNAPSE_EMAIL="+c.Creds.AdminEmail, "SYNAPSE_PASSWORD="+c.Creds.AdminPassword)
 	cmd.Dir = c.Dir
 	var out, errOut bytes.Buffer
@@ -392,15 +387,6 @@ func (c *Cluster) CLI(args ...string) (stdout, stderr string, code int) {
 		require.NoError(c.t, err)
 	}
 	return out.String(), errOut.String(), cmd.ProcessState.ExitCode()
-}
-
-func dialable(addr string) bool {
-	conn, err := net.DialTimeout("tcp", addr, time.Second)
-	if err != nil {
-		return false
-	}
-	_ = conn.Close()
-	return true
 }
 
 func tail(s string, n int) string {

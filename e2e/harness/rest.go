@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -29,30 +28,37 @@ func (a Answer) JSON() map[string]any {
 // that is sent as JSON. Headers come in pairs.
 func (c *Cluster) Call(method, path, key string, body any, headers ...string) Answer {
 	c.t.Helper()
-	var r io.Reader
+	var enc []byte
 	switch b := body.(type) {
 	case nil:
 	case string:
-		r = strings.NewReader(b)
+		enc = []byte(b)
 	case []byte:
-		r = bytes.NewReader(b)
+		enc = b
 	default:
-		enc, err := json.Marshal(b)
+		var err error
+		enc, err = json.Marshal(b)
 		require.NoError(c.t, err)
-		r = bytes.NewReader(enc)
 	}
-	req, err := http.NewRequest(method, c.URL+path, r)
-	require.NoError(c.t, err)
-	if key != "" {
-		req.Header.Set("Authorization", "Bearer "+key)
+	var res *http.Response
+	var err error
+	for _, url := range c.URLs { // one gateway may be away
+		var req *http.Request
+		req, err = http.NewRequest(method, url+path, bytes.NewReader(enc))
+		require.NoError(c.t, err)
+		if key != "" {
+			req.Header.Set("Authorization", "Bearer "+key)
+		}
+		if body != nil {
+			req.Header.Set("Content-Type", "application/json")
+		}
+		for i := 0; i+1 < len(headers); i += 2 {
+			req.Header.Set(headers[i], headers[i+1])
+		}
+		if res, err = http.DefaultClient.Do(req); err == nil {
+			break
+		}
 	}
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	for i := 0; i+1 < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	res, err := http.DefaultClient.Do(req)
 	require.NoError(c.t, err)
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
@@ -83,6 +89,18 @@ func (c *Cluster) Event(id string) map[string]any {
 		return a.Status == 200
 	}, 20*time.Second, 5*time.Millisecond, "event %s is not stored", id)
 	return a.JSON()
+}
+
+// Stored returns how many events are stored, if that can be told now.
+func (c *Cluster) Stored() (n float64, ok bool) {
+	c.t.Helper()
+	a := c.Call("GET", "/v1/projects/-/balance", c.Creds.ReadKey, nil)
+	if a.Status != 200 {
+		return 0, false
+	}
+	total, _ := a.JSON()["total"].(map[string]any)
+	n, ok = total["stored"].(float64)
+	return n, ok
 }
 
 // Settle waits until nothing is in flight and requires that the balance closes.
