@@ -30,14 +30,15 @@ type watcher struct {
 
 // run looks into the store until ctx ends.
 func (w *watcher) run(ctx context.Context) {
-	for wait := watchEvery; ; {
+	for {
+		wait := watchEvery
 		err := w.look(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		w.health.set(err)
-		if wait = watchEvery; err != nil {
-			wait = firstRetry * 20
+		if err != nil {
+			wait = time.Second
 			w.log.WarnContext(ctx, "the store does not tell what is new; trying again", "in", wait, "error", err)
 		}
 		if !sleep(ctx, wait) {
