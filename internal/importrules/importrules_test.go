@@ -86,7 +86,7 @@ func TestImportRules(t *testing.T) {
 				}
 				continue
 			}
-			if under(full, "github.com/nats-io") && !under(p.ImportPath, "internal/queue/jetstream", "bench", "e2e") {
+			if under(full, "github.com/nats-io") && !under(p.ImportPath, "internal/queue/jetstream", "internal/queue/natstest", "bench", "e2e") {
 				t.Errorf("%s imports %s: only the queue engine does", p.ImportPath, full)
 			}
 			if under(full, "github.com/jackc/pgx") && !under(p.ImportPath, "internal/pgdb", "services/auth/store/postgres", "services/query/store/postgres") {

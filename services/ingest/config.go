@@ -59,7 +59,8 @@ type BatchConfig struct {
 	// MaxWait bounds how long a call may wait to be packed before new ones are
 	// refused.
 	MaxWait time.Duration `config:"max_wait" doc:"When a call has waited this long to be packed, new ones are refused; 1ms to 60s."`
-	// PublishTimeout bounds an append with its repetitions.
+	// PublishTimeout bounds an append with its repetitions. It must hold some tries:
+	// a cluster that has lost a leader takes 4 to 8 s to have another.
 	PublishTimeout time.Duration `config:"publish_timeout" doc:"How long an append is tried before the callers are told that its outcome is unknown; 100ms to 60s."`
 }
 
@@ -93,7 +94,7 @@ func DefaultConfig() Config {
 		Batch: BatchConfig{
 			MaxEvents: 1000, MaxBytes: 1 << 20, MaxDelay: 2 * time.Millisecond, MaxInFlight: 4,
 			MaxWaitingBytes: 16 << 20, MaxWaitingCalls: 8192, MaxWait: 500 * time.Millisecond,
-			PublishTimeout: 10 * time.Second,
+			PublishTimeout: 20 * time.Second,
 		},
 		Stream:          StreamConfig{WindowBatches: 16, WindowBytes: 8 << 20, MaxWait: 10 * time.Second},
 		Limits:          LimitsConfig{MaxKeys: 100_000},
@@ -120,7 +121,7 @@ func (c Config) Validate() error {
 	check(b.MaxWaitingBytes >= 1<<20, "batch.max_waiting_bytes: must be at least 1MiB; 16MiB is a good value")
 	check(b.MaxWaitingCalls >= 1, "batch.max_waiting_calls: must be at least 1; 8192 is a good value")
 	check(b.MaxWait >= time.Millisecond && b.MaxWait <= time.Minute, "batch.max_wait: must be 1ms to 60s; 500ms is a good value")
-	check(b.PublishTimeout >= 100*time.Millisecond && b.PublishTimeout <= time.Minute, "batch.publish_timeout: must be 100ms to 60s; 10s is a good value")
+	check(b.PublishTimeout >= 100*time.Millisecond && b.PublishTimeout <= time.Minute, "batch.publish_timeout: must be 100ms to 60s; 20s is a good value")
 	check(s.WindowBatches >= 2 && s.WindowBatches <= 1024, "stream.window_batches: must be 2 to 1024; 16 is a good value")
 	check(s.WindowBytes >= 128<<10, "stream.window_bytes: must be at least 128KiB; 8MiB is a good value")
 	check(s.MaxWait >= 0 && s.MaxWait <= 5*time.Minute, "stream.max_wait: must be 0 to 5m; 10s is a good value")

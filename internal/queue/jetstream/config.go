@@ -22,8 +22,10 @@ const (
 // Config configures the engine. Open needs exactly one of Dir and URL; Validate
 // allows neither, since the program may fill in Dir later.
 type Config struct {
-	Dir  string `config:"dir" doc:"Folder of the embedded engine; empty is the folder queue of the data folder."`
-	URL  string `config:"url" doc:"NATS servers, comma separated, such as nats://nats:4222 or tls://nats:4222; empty runs the embedded engine in dir. No user or password in it."`
+	Dir        string `config:"dir" doc:"Folder of the embedded engine; empty is the folder queue of the data folder."`
+	URL        string `config:"url" doc:"NATS servers, comma separated, such as nats://nats:4222 or tls://nats:4222; empty runs the embedded engine in dir. No user or password in it."`
+	MonitorURL string `config:"monitor_url" doc:"By URL: HTTP monitoring addresses of all servers, comma separated, such as http://nats-1:8222; only there a server tells whether it fsyncs before it acknowledges."`
+
 	Sync string `config:"sync" doc:"Embedded only: always fsyncs every message before it is acknowledged, interval fsyncs in the background."`
 
 	SyncInterval time.Duration `config:"sync_interval" doc:"Embedded only, with sync interval: time between two fsyncs, 100ms to 10m; so much may be lost with the power."`
@@ -37,13 +39,14 @@ type Config struct {
 	RecoveryWindow time.Duration `config:"recovery_window" doc:"How long messages that every consumer has acknowledged are kept for a replay, at least 1m; a full stream gives up the oldest earlier."`
 	DedupWindow    time.Duration `config:"dedup_window" doc:"How long the id of a message is remembered, 1s to 1h; ids cost memory."`
 	Replicas       int           `config:"replicas" doc:"Copies of each stream in a cluster, 1 to 5; 1 for the embedded engine."`
-	PublishTimeout time.Duration `config:"publish_timeout" doc:"How long a publish waits for the acknowledgement, 100ms to 1m."`
+	PublishTimeout time.Duration `config:"publish_timeout" doc:"How long one try of a publish waits for the acknowledgement, 100ms to 1m; a server that dies answers no try, so callers must try for longer."`
 	Watchdog       time.Duration `config:"watchdog" doc:"A consumer that gets nothing for so long while messages wait asks anew, 1s to 5m."`
 	OpenTimeout    time.Duration `config:"open_timeout" doc:"How long opening may take, 1s to 1h; a large embedded store is read first."`
 
 	User      string        `config:"user" doc:"By URL: user name, if the server asks for one."`
 	Password  config.Secret `config:"password" doc:"By URL: password of the user."`
 	CredsFile string        `config:"creds_file" doc:"By URL: NATS credentials file (JWT and key)."`
+	NKeyFile  string        `config:"nkey_file" doc:"By URL: file with the seed of an NKey, instead of creds_file."`
 	CAFile    string        `config:"ca_file" doc:"By URL: PEM file of the authorities that may sign the server's certificate; empty takes the system's."`
 	CertFile  string        `config:"cert_file" doc:"By URL: PEM file of this client's certificate; set with key_file."`
 	KeyFile   string        `config:"key_file" doc:"By URL: PEM file of this client's private key; set with cert_file."`
@@ -61,7 +64,7 @@ func DefaultConfig() Config {
 		RecoveryWindow: 24 * time.Hour,
 		DedupWindow:    2 * time.Minute,
 		Replicas:       1,
-		PublishTimeout: 10 * time.Second,
+		PublishTimeout: 5 * time.Second,
 		Watchdog:       10 * time.Second,
 		OpenTimeout:    2 * time.Minute,
 	}
@@ -96,7 +99,13 @@ func (c Config) Validate() error {
 	within("watchdog", c.Watchdog, time.Second, 5*time.Minute)
 	within("open_timeout", c.OpenTimeout, time.Second, time.Hour)
 	bad((c.CertFile == "") == (c.KeyFile == ""), "cert_file: must be set together with key_file; set both or neither")
+	bad(btoi(c.User != "")+btoi(c.CredsFile != "")+btoi(c.NKeyFile != "") <= 1, "creds_file: only one of user, creds_file and nkey_file may be set; clear the others")
 	bad(c.Password == "" || c.User != "", "password: needs user; set user")
+	bad(c.MonitorURL == "" || c.URL != "", "monitor_url: is for servers by URL; clear it or set url")
+	for _, u := range c.monitors() {
+		p, err := url.Parse(u)
+		bad(err == nil && p.Host != "" && (p.Scheme == "http" || p.Scheme == "https"), "monitor_url: must be a list of URLs such as http://host:8222; correct it")
+	}
 	for _, u := range c.servers() {
 		p, err := url.Parse(u)
 		bad(err == nil && p.Host != "", "url: must be a list of URLs such as nats://host:4222; correct it")
@@ -105,19 +114,31 @@ func (c Config) Validate() error {
 	return errors.Join(problems...)
 }
 
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // embedded says whether the server runs in this process.
 func (c Config) embedded() bool { return c.URL == "" }
 
 // servers returns the URLs, none for the embedded engine.
-func (c Config) servers() []string {
+func (c Config) servers() []string { return split(c.URL) }
+
+func split(list string) []string {
 	var out []string
-	for u := range strings.SplitSeq(c.URL, ",") {
+	for u := range strings.SplitSeq(list, ",") {
 		if u = strings.TrimSpace(u); u != "" {
 			out = append(out, u)
 		}
 	}
 	return out
 }
+
+// monitors returns the HTTP addresses of the servers.
+func (c Config) monitors() []string { return split(c.MonitorURL) }
 
 // maxBytes returns the bytes that a stream may hold.
 func (c Config) maxBytes(s queue.Stream) int64 {

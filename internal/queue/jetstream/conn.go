@@ -9,14 +9,13 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"github.com/synapse-analytics/synapse/internal/config"
 	"github.com/synapse-analytics/synapse/internal/queue"
 )
 
 const (
 	reconnectWait   = 250 * time.Millisecond
 	reconnectJitter = 250 * time.Millisecond
-	pingInterval    = 10 * time.Second
+	pingInterval    = 3 * time.Second
 	// headerRoom is what headers may add to MaxMessageBytes on the wire.
 	headerRoom = 64 << 10
 )
@@ -32,9 +31,9 @@ func (q *Queue) connect(ctx context.Context) (*nats.Conn, error) {
 	for logged := false; ; logged = true {
 		nc, err := nats.Connect(target, opts...)
 		if err == nil {
-			if most := nc.MaxPayload(); most < queue.MaxMessageBytes+headerRoom {
+			if err := q.checkServer(nc.ConnectedServerVersion(), nc.MaxPayload()); err != nil {
 				nc.Close()
-				return nil, fmt.Errorf("the NATS server takes messages of at most %s; set max_payload: 8MB in its configuration", config.Bytes(most))
+				return nil, err
 			}
 			return nc, nil
 		}
@@ -62,8 +61,8 @@ func (q *Queue) connOptions() ([]nats.Option, error) {
 		// and nothing is sent late that its caller has given up.
 		nats.ReconnectBufSize(-1),
 		nats.DrainTimeout(drainTimeout),
-		// A peer that is gone without a word is noticed within half a minute, and
-		// a write to it does not block longer than a publish may take.
+		// A peer that is gone without a word is noticed within ten seconds, and a
+		// write to it does not block longer than a publish may take.
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(2),
 		nats.FlusherTimeout(q.cfg.PublishTimeout),
@@ -86,6 +85,13 @@ func (q *Queue) connOptions() ([]nats.Option, error) {
 	}
 	if c.CredsFile != "" {
 		opts = append(opts, nats.UserCredentials(c.CredsFile))
+	}
+	if c.NKeyFile != "" {
+		opt, err := nats.NkeyOptionFromSeed(c.NKeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("nkey_file: %w", err)
+		}
+		opts = append(opts, opt)
 	}
 	if c.CAFile != "" {
 		opts = append(opts, nats.RootCAs(c.CAFile))

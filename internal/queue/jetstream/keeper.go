@@ -189,10 +189,10 @@ func (c *consumer) askAgain() {
 func (c *consumer) restartOrdered(ctx context.Context) error {
 	c.mu.Lock()
 	after := queue.Position{Epoch: c.epoch, Sequence: c.lastSeq}
-	fromStart := c.anyFirst
+	fromStart, rewinds := c.anyFirst, c.rewinds
 	c.rewinding = true
 	c.mu.Unlock()
-	err := c.remakeAfter(ctx, after, fromStart)
+	err := c.remakeAfter(ctx, after, fromStart, rewinds)
 	if err != nil && !errors.Is(err, queue.ErrPositionLost) && !errors.Is(err, queue.ErrClosed) {
 		// Try again; nothing is delivered until it works.
 		time.AfterFunc(takeoverWait, func() { c.poke(wakeGap) })
@@ -200,7 +200,7 @@ func (c *consumer) restartOrdered(ctx context.Context) error {
 	return err
 }
 
-func (c *consumer) remakeAfter(ctx context.Context, after queue.Position, fromStart bool) error {
+func (c *consumer) remakeAfter(ctx context.Context, after queue.Position, fromStart bool, rewinds int) error {
 	st, si, err := c.q.stream(ctx, c.cfg.Stream)
 	if err != nil {
 		return err
@@ -228,8 +228,14 @@ func (c *consumer) remakeAfter(ctx context.Context, after queue.Position, fromSt
 	}
 	c.q.stats.consumersRemade.Add(1)
 	c.mu.Lock()
-	c.nextDseq, c.gapTo, c.anyFirst, c.rewinding = 1, next, fromStart, false
+	stale := c.rewinds != rewinds
+	if !stale {
+		c.nextDseq, c.gapTo, c.anyFirst, c.rewinding = 1, next, fromStart, false
+	}
 	c.mu.Unlock()
+	if stale {
+		return nil // a Nak came meanwhile; its restart begins where it wants
+	}
 	c.askAgain()
 	return nil
 }
@@ -286,7 +292,11 @@ func (c *consumer) rewindTo(seq uint64, delay time.Duration) error {
 	if seq > c.lastSeq {
 		return nil // already asked for
 	}
-	c.rewound = max(c.rewound, c.lastSeq)
+	taken := c.lastSeq
+	if len(c.buf) > 0 { // what still waits was not delivered
+		taken = c.buf[0].msg.Position.Sequence - 1
+	}
+	c.rewound = max(c.rewound, taken)
 	c.rewinds++
 	c.lastSeq = seq - 1
 	c.rewinding = true

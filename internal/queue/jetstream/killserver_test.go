@@ -10,17 +10,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/synapse-analytics/synapse/internal/queue"
+	"github.com/synapse-analytics/synapse/internal/queue/natstest"
 )
 
-// testKillServer kills the server under publishers and a reader that stay. They
+// TestKillServer kills the server under publishers and a reader that stay. They
 // must come back by themselves; what was acknowledged is there once and in
 // order.
-func testKillServer(t *testing.T, program string) {
-	p := &serverProcess{program: program, dir: t.TempDir(), port: freePort(t)}
-	p.start(t)
-	t.Cleanup(func() { p.kill(t) })
-	cfg := testConfig()
-	cfg.URL, cfg.PublishTimeout, cfg.Watchdog = p.url(), 2*time.Second, time.Second
+func TestKillServer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kills servers for some seconds")
+	}
+	servers := startServers(t, natstest.Options{})
+	cfg := configOf(servers, natstest.Options{})
+	cfg.PublishTimeout, cfg.Watchdog = 2*time.Second, time.Second
 	q := openClosed(t, cfg)
 
 	c, err := q.Consume(t.Context(), queue.ConsumerConfig{Stream: queue.Events, Name: "reader", StartAfter: &queue.Position{}})
@@ -62,8 +64,8 @@ func testKillServer(t *testing.T, program string) {
 		target := count() + 50
 		require.Eventually(t, func() bool { return count() >= target }, time.Minute, 5*time.Millisecond)
 		time.Sleep(time.Duration(rand.IntN(100)) * time.Millisecond)
-		p.kill(t)
-		p.start(t)
+		require.NoError(t, servers.Nodes[0].Kill())
+		require.NoError(t, servers.Nodes[0].Spawn())
 	}
 	target := count() + 50
 	require.Eventually(t, func() bool { return count() >= target }, time.Minute, 5*time.Millisecond)

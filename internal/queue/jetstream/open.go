@@ -30,6 +30,10 @@ type Queue struct {
 
 	epochs map[queue.Stream]*atomic.Uint64
 
+	surveyed  atomic.Pointer[Survey] // by URL
+	watching  sync.WaitGroup         // watchServers
+	stopWatch context.CancelFunc
+
 	mu        sync.Mutex
 	closed    bool
 	consumers map[*consumer]struct{}
@@ -69,15 +73,7 @@ func Open(ctx context.Context, cfg Config, log *slog.Logger) (*Queue, error) {
 // open connects to srv, or to cfg.URL when it is nil. On an error it leaves
 // nothing behind but srv.
 func open(ctx context.Context, cfg Config, log *slog.Logger, srv *embedded) (*Queue, error) {
-	q := &Queue{
-		cfg: cfg, log: log, srv: srv, floor: newDiskFloor(cfg),
-		epochs:    make(map[queue.Stream]*atomic.Uint64),
-		consumers: make(map[*consumer]struct{}),
-		pub:       newPublisher(cfg.PublishTimeout),
-	}
-	for _, s := range queue.Streams() {
-		q.epochs[s] = new(atomic.Uint64)
-	}
+	q := newQueue(cfg, log, srv)
 	var err error
 	if q.nc, err = q.connect(ctx); err != nil {
 		return nil, err
@@ -98,7 +94,26 @@ func open(ctx context.Context, cfg Config, log *slog.Logger, srv *embedded) (*Qu
 	if err := q.pub.start(q.nc); err != nil {
 		return fail(err)
 	}
+	if !cfg.embedded() {
+		q.note(q.survey(ctx))
+		watch, stop := context.WithCancel(context.WithoutCancel(ctx))
+		q.stopWatch = stop
+		q.watching.Go(func() { q.watchServers(watch) })
+	}
 	return q, nil
+}
+
+func newQueue(cfg Config, log *slog.Logger, srv *embedded) *Queue {
+	q := &Queue{
+		cfg: cfg, log: log, srv: srv, floor: newDiskFloor(cfg),
+		epochs:    make(map[queue.Stream]*atomic.Uint64),
+		consumers: make(map[*consumer]struct{}),
+		pub:       newPublisher(cfg.PublishTimeout),
+	}
+	for _, s := range queue.Streams() {
+		q.epochs[s] = new(atomic.Uint64)
+	}
+	return q
 }
 
 // drainTimeout bounds each step of Close but the server's own stop.
@@ -114,6 +129,10 @@ func (q *Queue) Close() error {
 
 func (q *Queue) close() error {
 	consumers := q.markClosed()
+	if q.stopWatch != nil {
+		q.stopWatch()
+		q.watching.Wait()
+	}
 	q.pub.close(q.cfg.PublishTimeout)
 	var wg sync.WaitGroup
 	for _, c := range consumers {

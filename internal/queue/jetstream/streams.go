@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -27,6 +29,10 @@ const (
 	ensureTimeout = 3 * time.Second
 	// ensureRetry is the pause between two tries.
 	ensureRetry = 250 * time.Millisecond
+	// What the server says when it can not make as many copies: no server for
+	// one, or no cluster at all.
+	codeNoPeers   jetstream.ErrorCode = 10005
+	codeNoCluster jetstream.ErrorCode = 10074
 )
 
 // streamConfig is what a stream must be. Limits without an age and DiscardNew:
@@ -61,6 +67,11 @@ func (q *Queue) ensureStream(ctx context.Context, s queue.Stream) error {
 		switch {
 		case err == nil:
 			return nil
+		case errors.As(err, &api) && api.ErrorCode == codeNoPeers:
+			// Servers that have not joined yet, or are not there at all.
+			err = fmt.Errorf("the cluster has fewer servers than replicas says (%d), or no room: %w", q.cfg.Replicas, err)
+		case errors.As(err, &api) && api.ErrorCode == codeNoCluster:
+			return fmt.Errorf("stream %s: the NATS server is alone and can not keep %d copies; set queue.replicas to 1, or url to a cluster: %w", s, q.cfg.Replicas, err)
 		case errors.Is(err, errUnfit), errors.As(err, &api) && api.Code < 500 && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
 			return fmt.Errorf("stream %s: %w", s, err)
 		}
@@ -90,8 +101,11 @@ func (q *Queue) tryEnsureStream(ctx context.Context, s queue.Stream) error {
 		return err
 	}
 	info := st.CachedInfo()
-	if !fits(info.Config, want) {
-		if info, err = q.updateStream(ctx, info, want); err != nil {
+	if err := unfitOf(info.Config, want); err != nil {
+		return err
+	}
+	if drift := driftOf(info.Config, want); drift != "" {
+		if info, err = q.updateStream(ctx, info, want, drift); err != nil {
 			return err
 		}
 	}
@@ -99,27 +113,61 @@ func (q *Queue) tryEnsureStream(ctx context.Context, s queue.Stream) error {
 	return nil
 }
 
-// fits says whether have does what want asks.
-func fits(have, want jetstream.StreamConfig) bool {
-	return have.Discard == want.Discard && have.MaxBytes == want.MaxBytes && have.MaxAge == 0 && have.MaxMsgs <= 0 &&
-		have.Replicas == want.Replicas && have.Duplicates == want.Duplicates &&
-		have.Retention == want.Retention && have.PersistMode == want.PersistMode && have.Storage == want.Storage &&
-		len(have.Subjects) == 1 && have.Subjects[0] == want.Subjects[0]
+// driftOf says in which of the settings that this package decides a stream
+// differs; empty for none. Others, such as placement and compression, are the
+// operator's.
+func driftOf(have, want jetstream.StreamConfig) string {
+	var all []string
+	differs := func(is bool, name string, have, want any) {
+		if is {
+			all = append(all, fmt.Sprintf("%s is %v, wanted %v", name, have, want))
+		}
+	}
+	differs(have.Retention != want.Retention, "retention", have.Retention, want.Retention)
+	differs(have.Storage != want.Storage, "storage", have.Storage, want.Storage)
+	differs(have.PersistMode != want.PersistMode, "persist_mode", have.PersistMode, want.PersistMode)
+	differs(have.Discard != want.Discard, "discard", have.Discard, want.Discard)
+	differs(have.MaxBytes != want.MaxBytes, "max_bytes", have.MaxBytes, want.MaxBytes)
+	differs(have.MaxAge != 0, "max_age", have.MaxAge, "none")
+	differs(have.MaxMsgs > 0, "max_msgs", have.MaxMsgs, "none")
+	differs(have.MaxMsgsPerSubject > 0, "max_msgs_per_subject", have.MaxMsgsPerSubject, "none")
+	differs(have.MaxMsgSize > 0, "max_msg_size", have.MaxMsgSize, "none")
+	differs(have.MaxConsumers > 0, "max_consumers", have.MaxConsumers, "none")
+	differs(have.NoAck, "no_ack", true, false)
+	differs(have.Replicas != want.Replicas, "replicas", have.Replicas, want.Replicas)
+	differs(have.Duplicates != want.Duplicates, "duplicate_window", have.Duplicates, want.Duplicates)
+	differs(!slices.Equal(have.Subjects, want.Subjects), "subjects", have.Subjects, want.Subjects)
+	return strings.Join(all, ", ")
+}
+
+// unfitOf says why a stream can not be used and must not be changed into one that
+// can; nil if neither.
+func unfitOf(have, want jetstream.StreamConfig) error {
+	switch {
+	case have.Retention != want.Retention:
+		return fmt.Errorf("%w: it has retention %s, which removes what a replay needs; rename or delete that stream", errUnfit, have.Retention)
+	case have.PersistMode != want.PersistMode:
+		return fmt.Errorf("%w: it has persist_mode async, which loses acknowledged messages; rename or delete that stream", errUnfit)
+	case have.Storage != want.Storage:
+		return fmt.Errorf("%w: it is kept in memory; rename or delete that stream", errUnfit)
+	case have.Sealed, have.DenyPurge, have.Mirror != nil, len(have.Sources) > 0:
+		return fmt.Errorf("%w: it is sealed, denies purge, or copies another stream; rename or delete that stream", errUnfit)
+	case have.Replicas > want.Replicas:
+		// A process that was not told of the cluster must not take copies away.
+		return fmt.Errorf("%w: it has %d copies and replicas is %d; set queue.replicas to %d, or take copies away by `nats stream edit %s --replicas=%d`",
+			errUnfit, have.Replicas, want.Replicas, have.Replicas, have.Name, want.Replicas)
+	}
+	return nil
 }
 
 // updateStream changes what may be changed and refuses what may not.
-func (q *Queue) updateStream(ctx context.Context, info *jetstream.StreamInfo, want jetstream.StreamConfig) (*jetstream.StreamInfo, error) {
-	have := info.Config
-	switch {
-	case have.Retention != want.Retention:
-		return nil, fmt.Errorf("%w: it has retention %s, which removes what a replay needs; rename or delete that stream", errUnfit, have.Retention)
-	case have.PersistMode != want.PersistMode:
-		return nil, fmt.Errorf("%w: it has persist_mode async, which loses acknowledged messages; rename or delete that stream", errUnfit)
-	case have.Storage != want.Storage:
-		return nil, fmt.Errorf("%w: it is kept in memory; rename or delete that stream", errUnfit)
-	}
-	q.log.Info("queue: stream changes", "stream", want.Name, "max_bytes_before", have.MaxBytes, "max_bytes", want.MaxBytes, "replicas", want.Replicas)
-	st, err := q.js.UpdateStream(ctx, want)
+func (q *Queue) updateStream(ctx context.Context, info *jetstream.StreamInfo, want jetstream.StreamConfig, drift string) (*jetstream.StreamInfo, error) {
+	q.log.Warn("queue: stream is brought to the configuration", "stream", want.Name, "drift", drift)
+	cfg := info.Config
+	cfg.Discard, cfg.MaxBytes, cfg.MaxAge, cfg.MaxMsgs, cfg.MaxMsgsPerSubject, cfg.MaxMsgSize = want.Discard, want.MaxBytes, 0, -1, -1, -1
+	cfg.MaxConsumers, cfg.NoAck, cfg.Replicas, cfg.Duplicates, cfg.Subjects = -1, false, want.Replicas, want.Duplicates, want.Subjects
+	cfg.DiscardNewPerSubject = false
+	st, err := q.js.UpdateStream(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}

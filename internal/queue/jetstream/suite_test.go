@@ -2,40 +2,41 @@ package jetstream
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"github.com/nats-io/nats.go"
-	natsjs "github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/synapse-analytics/synapse/internal/config"
 	"github.com/synapse-analytics/synapse/internal/queue"
+	"github.com/synapse-analytics/synapse/internal/queue/natstest"
 	"github.com/synapse-analytics/synapse/internal/queue/queuetest"
 )
 
 // The process that the crash test kills is this binary with these set.
 const (
-	childLedger = "QUEUETEST_LEDGER"
-	childDir    = "QUEUETEST_DIR"
-	childURL    = "QUEUETEST_URL"
+	childLedger   = "QUEUETEST_LEDGER"
+	childSettings = "QUEUETEST_SETTINGS"
 )
 
 func TestMain(m *testing.M) {
 	if ledger := os.Getenv(childLedger); ledger != "" {
-		cfg := testConfig()
-		cfg.Dir, cfg.URL = os.Getenv(childDir), os.Getenv(childURL)
-		q, err := Open(context.Background(), cfg, quiet())
+		var c childConfig
+		err := json.Unmarshal([]byte(os.Getenv(childSettings)), &c)
 		if err == nil {
-			err = queuetest.Child(q, ledger)
+			var q *Queue
+			if q, err = Open(context.Background(), c.config(), quiet()); err == nil {
+				err = queuetest.Child(q, ledger)
+			}
 		}
 		fmt.Fprintln(os.Stderr, "child:", err)
 		os.Exit(1)
@@ -84,10 +85,31 @@ func (q *Queue) client(t testing.TB) *Queue {
 	return other
 }
 
-func childCommand(ledger, dir, url string) *exec.Cmd {
+// childCommand starts this binary as the client that the crash test kills.
+func childCommand(cfg Config, ledger string) *exec.Cmd {
+	raw, err := json.Marshal(childConfig{
+		Dir: cfg.Dir, URL: cfg.URL, Replicas: cfg.Replicas, User: cfg.User, Password: string(cfg.Password),
+		CredsFile: cfg.CredsFile, NKeyFile: cfg.NKeyFile, CAFile: cfg.CAFile, CertFile: cfg.CertFile, KeyFile: cfg.KeyFile,
+	})
+	if err != nil {
+		panic(err) // strings and numbers can be written
+	}
 	cmd := exec.Command(os.Args[0], "-test.run=^$")
-	cmd.Env = append(os.Environ(), childLedger+"="+ledger, childDir+"="+dir, childURL+"="+url)
+	cmd.Env = append(os.Environ(), childLedger+"="+ledger, childSettings+"="+string(raw))
 	return cmd
+}
+
+// childConfig is what a child must know of its engine.
+type childConfig struct {
+	Dir, URL, User, Password, CredsFile, NKeyFile, CAFile, CertFile, KeyFile string
+	Replicas                                                                 int
+}
+
+func (c childConfig) config() Config {
+	cfg := testConfig()
+	cfg.Dir, cfg.URL, cfg.Replicas, cfg.User, cfg.Password = c.Dir, c.URL, c.Replicas, c.User, config.Secret(c.Password)
+	cfg.CredsFile, cfg.NKeyFile, cfg.CAFile, cfg.CertFile, cfg.KeyFile = c.CredsFile, c.NKeyFile, c.CAFile, c.CertFile, c.KeyFile
+	return cfg
 }
 
 func TestEmbedded(t *testing.T) {
@@ -103,44 +125,70 @@ func TestEmbedded(t *testing.T) {
 			},
 			Second: func(t *testing.T, q queue.Queue) queue.Queue { return q.(*Queue).client(t) }, //nolint:forcetypeassert // made above
 			Wipe:   func(t *testing.T) { require.NoError(t, os.RemoveAll(cfg.Dir)) },
-			Crash:  func(_ *testing.T, ledger string) *exec.Cmd { return childCommand(ledger, cfg.Dir, "") },
+			Crash:  func(_ *testing.T, ledger string) *exec.Cmd { return childCommand(cfg, ledger) },
 		}
 	})
 }
 
-func TestRemote(t *testing.T) {
-	queuetest.Run(t, func(t *testing.T) queuetest.Harness {
-		srv := startServer(t, server.Options{StoreDir: t.TempDir(), SyncAlways: true})
-		return remoteHarness(srv.ClientURL(), nil)
-	})
-}
-
-// remoteHarness runs the suite against a server by URL.
-func remoteHarness(url string, crash func(t *testing.T, ledger string) *exec.Cmd) queuetest.Harness {
-	cfg := testConfig()
-	cfg.URL = url
-	if crash == nil {
-		crash = func(_ *testing.T, ledger string) *exec.Cmd { return childCommand(ledger, "", url) }
-	}
-	openIt := func(t *testing.T) queue.Queue { return mustOpen(t, cfg) }
-	return queuetest.Harness{
-		Open:   openIt,
-		Second: func(t *testing.T, _ queue.Queue) queue.Queue { return openIt(t) },
-		Wipe:   func(t *testing.T) { deleteStreams(t, url) },
-		Crash:  crash,
-	}
-}
-
-func deleteStreams(t testing.TB, url string) {
+// startServers starts servers for the time of the test.
+func startServers(t testing.TB, o natstest.Options) *natstest.Cluster {
 	t.Helper()
-	nc, err := nats.Connect(url)
+	c, err := natstest.Start(o)
 	require.NoError(t, err)
-	defer nc.Close()
-	js, err := natsjs.New(nc)
+	t.Cleanup(func() { require.NoError(t, c.Stop()) })
+	return c
+}
+
+// configOf is that of a client of the servers.
+func configOf(c *natstest.Cluster, o natstest.Options) Config {
+	cfg := testConfig()
+	cfg.URL, cfg.MonitorURL, cfg.Replicas = c.URL(), c.MonitorURL(), max(o.Nodes, 1)
+	cfg.User, cfg.Password = o.User, config.Secret(o.Password)
+	cfg.CredsFile, cfg.NKeyFile, cfg.CAFile, cfg.CertFile, cfg.KeyFile = c.CredsFile, c.NKeyFile, c.CAFile, c.CertFile, c.KeyFile
+	return cfg
+}
+
+// TestServers runs the suite against servers by URL, in the ways in which they
+// are run in production.
+func TestServers(t *testing.T) {
+	for name, o := range map[string]natstest.Options{
+		"One":            {},
+		"TLSPassword":    {TLS: true, User: "synapse", Password: "p w#1"},
+		"TLSCredentials": {MutualTLS: true, Credentials: true},
+		"NKey":           {NKey: true},
+		"Cluster":        {Nodes: 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := configOf(startServers(t, o), o)
+			fast := o
+			fast.Sync = "1m"
+			queuetest.Run(t, func(t *testing.T) queuetest.Harness {
+				deleteStreams(t, cfg)
+				openIt := func(t *testing.T) queue.Queue { return mustOpen(t, cfg) }
+				return queuetest.Harness{
+					Open: openIt,
+					OpenFast: func(t *testing.T) queue.Queue {
+						cfg := configOf(startServers(t, fast), fast)
+						cfg.EventsMaxBytes = 256 << 20
+						return mustOpen(t, cfg)
+					},
+					Second: func(t *testing.T, _ queue.Queue) queue.Queue { return openIt(t) },
+					Wipe:   func(t *testing.T) { deleteStreams(t, cfg) },
+					Crash:  func(_ *testing.T, ledger string) *exec.Cmd { return childCommand(cfg, ledger) },
+				}
+			})
+		})
+	}
+}
+
+func deleteStreams(t testing.TB, cfg Config) {
+	t.Helper()
+	q, err := Open(context.Background(), cfg, quiet())
 	require.NoError(t, err)
 	for _, s := range queue.Streams() {
-		require.NoError(t, js.DeleteStream(context.Background(), string(s)))
+		require.NoError(t, q.js.DeleteStream(t.Context(), string(s)))
 	}
+	require.NoError(t, q.Close())
 }
 
 // startServer starts a NATS server of this process that listens on TCP.
@@ -163,66 +211,6 @@ func startServer(t testing.TB, o server.Options) *server.Server {
 		srv.WaitForShutdown()
 	})
 	return srv
-}
-
-// findServer returns the nats-server program: of $NATS_SERVER, the repository's
-// .bin or PATH.
-func findServer(t *testing.T) string {
-	t.Helper()
-	if p := os.Getenv("NATS_SERVER"); p != "" {
-		return p
-	}
-	if p, err := filepath.Abs("../../../.bin/nats-server"); err == nil {
-		if _, err := os.Stat(p); err == nil {
-			return p
-		}
-	}
-	p, err := exec.LookPath("nats-server")
-	if err != nil {
-		t.Skip("SKIPPED, the engine is NOT checked against a nats-server process: no nats-server in .bin or PATH; " +
-			"install it with: GOBIN=$PWD/.bin go install github.com/nats-io/nats-server/v2@v2.15.2")
-	}
-	return p
-}
-
-// TestServerProcess runs the suite against a nats-server program, and lets the
-// crash test kill that program instead of the client.
-func TestServerProcess(t *testing.T) {
-	program := findServer(t)
-	queuetest.Run(t, func(t *testing.T) queuetest.Harness {
-		p := &serverProcess{program: program, dir: t.TempDir(), port: freePort(t)}
-		p.start(t)
-		t.Cleanup(func() { p.kill(t) })
-		return remoteHarness(p.url(), nil)
-	})
-	t.Run("KillServer", func(t *testing.T) { testKillServer(t, program) })
-}
-
-type serverProcess struct {
-	program, dir string
-	port         int
-	cmd          *exec.Cmd
-}
-
-func (p *serverProcess) url() string { return "nats://127.0.0.1:" + strconv.Itoa(p.port) }
-
-func (p *serverProcess) start(t *testing.T) {
-	t.Helper()
-	conf := filepath.Join(p.dir, "nats.conf")
-	text := fmt.Sprintf("listen: 127.0.0.1:%d\nmax_payload: 8MB\njetstream { store_dir: %q, sync_interval: always, max_file_store: 1TB }\n", p.port, p.dir)
-	require.NoError(t, os.WriteFile(conf, []byte(text), 0o600))
-	p.cmd = exec.Command(p.program, "-c", conf)
-	out, err := os.Create(filepath.Join(p.dir, "log"))
-	require.NoError(t, err)
-	p.cmd.Stdout, p.cmd.Stderr = out, out
-	require.NoError(t, p.cmd.Start())
-	require.NoError(t, out.Close())
-}
-
-func (p *serverProcess) kill(t *testing.T) {
-	t.Helper()
-	require.NoError(t, p.cmd.Process.Kill())
-	_ = p.cmd.Wait()
 }
 
 func freePort(t *testing.T) int {
