@@ -178,7 +178,9 @@ func (a *App) startQueue(ctx context.Context) error {
 		return err
 	}
 	a.queue = q
-	return nil
+	stop, err := q.Observe(a.tel.MeterProvider)
+	a.closers = append(a.closers, stop)
+	return err
 }
 
 func (a *App) stopQueue(context.Context) error {

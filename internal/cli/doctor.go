@@ -37,6 +37,7 @@ func doctorCommand(g *globals) *cobra.Command {
 			if err == nil {
 				findings = append(findings, checkFolder(cfg), checkDisk(cfg))
 				findings = append(findings, checkStores(cmd.Context(), cfg)...)
+				findings = append(findings, checkQueue(cmd.Context(), cfg)...)
 			}
 			findings = append(findings, g.checkServer(cmd.Context())...)
 			bad := false
