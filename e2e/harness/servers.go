@@ -2,57 +2,40 @@ package harness
 
 import (
 	"fmt"
-	"net"
-	"os"
-	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/synapse-analytics/synapse/internal/pgdb/pgtest"
+	"github.com/synapse-analytics/synapse/internal/queue/natstest"
 )
 
 // servers are those that the product runs on, each a process on loopback.
 type servers struct {
 	postgres, standby *pgtest.Server
-	// nats are the names of the NATS servers, each a process of the cluster.
-	nats []string
+	nats              *natstest.Cluster
 }
 
 // startServers starts what the profile needs and returns the settings that lead
 // there.
 func (c *Cluster) startServers() []string {
-	return append(c.startPostgres(), "queue.url="+c.startNATS())
+	return append(c.startNATS(), c.startPostgres()...)
 }
 
-// startNATS starts one server, or three that are a cluster, and returns their URLs.
-func (c *Cluster) startNATS() string {
-	n := 1
+// startNATS starts one server, or three with TLS and a password that are a cluster.
+func (c *Cluster) startNATS() (settings []string) {
+	var o natstest.Options
 	if c.Profile == Clustered {
-		n = 3
+		o = natstest.Options{Nodes: 3, TLS: true, User: "synapse", Password: "only a test's"}
 	}
-	var urls, addrs, routes []string
-	for range n {
-		addrs, routes = append(addrs, FreeAddr(c.t)), append(routes, FreeAddr(c.t))
+	var err error
+	c.nats, err = natstest.Start(o)
+	require.NoError(c.t, err)
+	settings = []string{"queue.url=" + c.nats.URL(), "queue.monitor_url=" + c.nats.MonitorURL()}
+	if o.TLS {
+		settings = append(settings, "queue.ca_file="+c.nats.CAFile, "queue.user="+o.User, "queue.password="+o.Password)
 	}
-	for i, addr := range addrs {
-		name := fmt.Sprintf("nats-server-%d", i+1)
-		conf := fmt.Sprintf("server_name: %s\nlisten: %q\nmax_payload: 8MB\njetstream { store_dir: %q, sync_interval: always, max_file_store: 20GB }\n",
-			name, addr, filepath.Join(c.Dir, name))
-		if n > 1 {
-			conf += fmt.Sprintf("cluster { name: synapse, listen: %q, routes: [nats://%s] }\n", routes[i], strings.Join(routes, ", nats://"))
-		}
-		file := filepath.Join(c.Dir, name+".conf")
-		require.NoError(c.t, os.WriteFile(file, []byte(conf), 0o600))
-		c.args[name] = []string{"-c", file}
-		c.nats, urls = append(c.nats, name), append(urls, "nats://"+addr)
-		c.SpawnProcess(name)
-	}
-	for _, addr := range addrs {
-		require.Eventually(c.t, func() bool { return dialable(addr) }, 10*time.Second, 20*time.Millisecond, "NATS does not answer")
-	}
-	return strings.Join(urls, ",")
+	return settings
 }
 
 // startPostgres starts the server, and a replica in a cluster.
@@ -77,10 +60,9 @@ func (c *Cluster) startPostgres() (settings []string) {
 }
 
 func (c *Cluster) stopServers() {
-	for _, name := range c.nats {
-		c.Kill(name)
-		if c.t.Failed() {
-			c.t.Logf("log of %s:\n%s", name, tail(c.procs[name].Log(), 4000))
+	if c.nats != nil {
+		if err := c.nats.Stop(); err != nil {
+			c.t.Errorf("stop NATS: %v", err)
 		}
 	}
 	for _, s := range []*pgtest.Server{c.postgres, c.standby} {
@@ -116,21 +98,17 @@ func (c *Cluster) ServerKills() []ServerKill {
 		require.NoError(c.t, c.postgres.Kill())
 		require.NoError(c.t, c.postgres.Run())
 	}, func() {}}}
-	for _, name := range c.nats {
-		k := ServerKill{name, func() { c.Kill(name) }, func() { c.SpawnProcess(name) }}
-		if len(c.nats) == 1 {
-			k.Kill, k.Heal = func() { c.Kill(name); c.SpawnProcess(name) }, func() {}
+	for _, n := range c.nats.Nodes {
+		k := ServerKill{"nats " + n.Name, func() { require.NoError(c.t, n.Kill()) }, func() {
+			// Its copies are whole again: of three, one may be lost at a time.
+			require.NoError(c.t, n.Run())
+			require.NoError(c.t, n.WaitHealthy())
+		}}
+		if len(c.nats.Nodes) == 1 {
+			kill := k.Kill
+			k.Kill, k.Heal = func() { kill(); require.NoError(c.t, n.Spawn()) }, func() {}
 		}
 		kills = append(kills, k)
 	}
 	return kills
-}
-
-func dialable(addr string) bool {
-	conn, err := net.DialTimeout("tcp", addr, time.Second)
-	if err != nil {
-		return false
-	}
-	_ = conn.Close()
-	return true
 }
