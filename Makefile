@@ -20,8 +20,8 @@ TOOLS := \
 	gotest.tools/gotestsum@v1.13.0 \
 	github.com/nats-io/nats-server/v2@v2.15.2
 
-.PHONY: setup setup-tools setup-fasttext setup-browser setup-postgres
-setup: setup-tools setup-fasttext setup-browser setup-postgres ## install all that building and testing needs (pinned, into .bin)
+.PHONY: setup setup-tools setup-fasttext setup-browser setup-postgres setup-redis
+setup: setup-tools setup-fasttext setup-browser setup-postgres setup-redis ## install all that building and testing needs (pinned, into .bin)
 setup-tools:
 	@mkdir -p $(BIN)
 	@for t in $(TOOLS); do \
@@ -48,6 +48,12 @@ setup-postgres: # tests start servers of their own; one that the package starts 
 		if command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
 			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql pgbouncer >/dev/null; \
 		else echo "PostgreSQL 15 or later and PgBouncer are needed for the tests of its stores: install them with your system's package manager" >&2; exit 1; fi; \
+	fi
+setup-redis: # tests start servers of their own; one that the package starts is not used
+	@if ! command -v redis-server >/dev/null 2>&1; then \
+		if command -v apt-get >/dev/null 2>&1 && [ "$$(id -u)" = 0 ]; then \
+			apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends redis-server >/dev/null; \
+		else echo "Redis 7 or later is needed for the tests of shared limits and caches: install it with your system's package manager" >&2; exit 1; fi; \
 	fi
 
 # ---- build -------------------------------------------------------------------

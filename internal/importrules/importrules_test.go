@@ -75,6 +75,9 @@ func TestImportRules(t *testing.T) {
 						t.Errorf("%s imports %s: only internal/app and internal/cli put services together", p.ImportPath, imp)
 					}
 				}
+				if imp == "internal/redisdb" && !under(p.ImportPath, "internal/redisdb", "internal/limits/redis", "internal/cache/redis", "internal/app", "internal/cli", "bench") {
+					t.Errorf("%s imports %s: only the engines on Redis do", p.ImportPath, imp)
+				}
 				if imp == "internal/app" && !under(p.ImportPath, "cmd", "internal/cli", "e2e") {
 					t.Errorf("%s imports internal/app", p.ImportPath)
 				}
@@ -91,6 +94,9 @@ func TestImportRules(t *testing.T) {
 			}
 			if under(full, "github.com/jackc/pgx") && !under(p.ImportPath, "internal/pgdb", "services/auth/store/postgres", "services/query/store/postgres") {
 				t.Errorf("%s imports %s: only the PostgreSQL engines do", p.ImportPath, full)
+			}
+			if under(full, "github.com/redis/go-redis") && !under(p.ImportPath, "internal/redisdb") {
+				t.Errorf("%s imports %s: only internal/redisdb does", p.ImportPath, full)
 			}
 			if under(full, "github.com/mattn/go-sqlite3", "modernc.org/sqlite") && !under(p.ImportPath, "internal/sqldb") {
 				t.Errorf("%s imports %s: only internal/sqldb does", p.ImportPath, full)
