@@ -29,6 +29,7 @@ import (
 	"github.com/synapse-analytics/synapse/internal/lifecycle"
 	"github.com/synapse-analytics/synapse/internal/queue"
 	"github.com/synapse-analytics/synapse/internal/queue/jetstream"
+	"github.com/synapse-analytics/synapse/internal/redisdb"
 	"github.com/synapse-analytics/synapse/internal/telemetry"
 	"github.com/synapse-analytics/synapse/services/auth"
 	"github.com/synapse-analytics/synapse/services/gateway"
@@ -61,6 +62,7 @@ type App struct {
 
 	tel      *telemetry.Telemetry
 	queue    queue.Queue
+	redis    *redisdb.DB // nil without
 	local    *bufconn.Listener
 	conns    map[Role]*grpc.ClientConn
 	verifier *authn.CachingVerifier
@@ -95,6 +97,7 @@ func New(cfg Config, roles []Role, w io.Writer) (*App, error) {
 		{Name: "telemetry", Start: func(ctx context.Context) error { return a.startTelemetry(ctx, w) }, Stop: a.stopTelemetry},
 		{Name: "data folder", Start: a.lockData, Stop: a.unlockData},
 		{Name: "queue", Start: a.startQueue, Stop: a.stopQueue},
+		{Name: "redis", Start: a.startRedis, Stop: a.stopRedis},
 		{Name: "connections", Start: a.startConns, Stop: a.stopConns},
 		{Name: "services", Start: a.startServices, Stop: a.stopServices, StopTimeout: 3 * cfg.StopTimeout},
 		{Name: "grpc", Start: a.startGRPC, Stop: a.stopGRPC, StopTimeout: cfg.StopTimeout},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/synapse-analytics/synapse/internal/pgdb"
 	"github.com/synapse-analytics/synapse/internal/queue/jetstream"
+	"github.com/synapse-analytics/synapse/internal/redisdb"
 	"github.com/synapse-analytics/synapse/internal/telemetry"
 	"github.com/synapse-analytics/synapse/services/auth"
 	"github.com/synapse-analytics/synapse/services/gateway"
@@ -30,6 +31,7 @@ type Config struct {
 	Telemetry     telemetry.Config `config:"telemetry" doc:"Logs, traces and metrics."`
 	Queue         jetstream.Config `config:"queue" doc:"The queue."`
 	Stores        Stores           `config:"stores" doc:"Where the roles auth and query keep their data."`
+	Redis         redisdb.Config   `config:"redis" doc:"What processes share and can do without: rate limits, caches, a second way for revocations."`
 	Auth          auth.Config      `config:"auth" doc:"The role auth."`
 	Ingest        ingest.Config    `config:"ingest" doc:"The role ingest."`
 	Scoring       scoring.Config   `config:"scoring" doc:"The role scoring."`
@@ -73,6 +75,7 @@ func DefaultConfig() Config {
 		Telemetry:   telemetry.DefaultConfig(),
 		Queue:       jetstream.DefaultConfig(),
 		Stores:      Stores{Auth: pgdb.DefaultConfig(), Query: pgdb.DefaultConfig()},
+		Redis:       redisdb.DefaultConfig(),
 		Auth:        auth.DefaultConfig(),
 		Ingest:      ingest.DefaultConfig(),
 		Scoring:     scoring.DefaultConfig(),

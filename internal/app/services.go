@@ -48,7 +48,7 @@ func (a *App) newService(ctx context.Context, r Role) (service, error) {
 	case Ingest:
 		return ingest.New(ingest.Deps{
 			Config: a.cfg.Ingest, Logger: log, TracerProvider: a.tel.TracerProvider, MeterProvider: a.tel.MeterProvider,
-			Queue: a.queue,
+			Queue: a.queue, Limits: a.sharedLimits(),
 		})
 	case Scoring:
 		return scoring.New(scoring.Deps{

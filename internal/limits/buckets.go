@@ -1,10 +1,10 @@
 // Package limits holds the limits that a process enforces by itself: token
 // buckets for rates and counts of what is open at a time, both per key and in
-// bounded memory.
+// bounded memory. Buckets that processes share are those of package limits/redis;
+// both pass package limitstest.
 package limits
 
 import (
-	"math"
 	"sync"
 	"time"
 
@@ -25,18 +25,6 @@ type Config struct {
 	// DefaultMaxKeys. A key that was not used for longest is forgotten first,
 	// and then has a full bucket again.
 	MaxKeys int
-}
-
-// State is what a key's bucket holds after a Take, for the answer's headers.
-type State struct {
-	// Remaining is how many units can be taken at once now; 0 where there is no
-	// limit.
-	Remaining int
-	// Limit is how many units can be taken at once from a full bucket; 0 is no
-	// limit.
-	Limit int
-	// Reset is the time until the bucket is full.
-	Reset time.Duration
 }
 
 // Buckets is one token bucket for each key, safe for concurrent use.
@@ -100,28 +88,7 @@ func (b *Buckets) Take(key string, n int, now time.Time) (ok bool, retryAfter ti
 	if ok = k.tokens+1e-6 >= need; ok {
 		k.tokens -= float64(max(n, 0))
 	} else {
-		retryAfter = b.wait(need - k.tokens)
+		retryAfter = Wait(need-k.tokens, b.rate)
 	}
-	return ok, retryAfter, State{
-		Remaining: int(max(k.tokens, 0)), Limit: clampInt(b.burst), Reset: b.wait(b.burst - k.tokens),
-	}
-}
-
-// wait is the time in which so many tokens come, rounded up to a millisecond.
-func (b *Buckets) wait(tokens float64) time.Duration {
-	if tokens <= 0 {
-		return 0
-	}
-	ms := math.Ceil(tokens / b.rate * 1000)
-	if ms > float64(math.MaxInt64/int64(time.Millisecond)) {
-		return math.MaxInt64
-	}
-	return time.Duration(ms) * time.Millisecond
-}
-
-func clampInt(f float64) int {
-	if f >= math.MaxInt {
-		return math.MaxInt
-	}
-	return int(f)
+	return ok, retryAfter, StateOf(k.tokens, b.rate, b.burst)
 }

@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -19,23 +20,27 @@ type limiter struct {
 type limitScope struct {
 	name        string // "project" or "key"
 	rate, burst float64
-	buckets     *limits.Buckets
+	buckets     Buckets
 }
 
-func newLimiter(cfg LimitsConfig) *limiter {
+// newLimiter makes the limits with buckets of its own, or with those that shared
+// makes.
+func newLimiter(cfg LimitsConfig, shared func(string, limits.Config) (Buckets, error)) (*limiter, error) {
+	if shared == nil {
+		shared = func(_ string, c limits.Config) (Buckets, error) { return limits.NewBuckets(c), nil }
+	}
 	l := &limiter{}
-	add := func(name string, rate, size float64) {
+	add := func(name string, rate, size float64) error {
 		if rate <= 0 {
-			return
+			return nil
 		}
 		size = burst(rate, size)
-		l.scopes = append(l.scopes, limitScope{name, rate, size,
-			limits.NewBuckets(limits.Config{Rate: rate, Burst: size, MaxKeys: cfg.MaxKeys})})
+		buckets, err := shared(name, limits.Config{Rate: rate, Burst: size, MaxKeys: cfg.MaxKeys})
+		l.scopes = append(l.scopes, limitScope{name, rate, size, buckets})
+		return err
 	}
 	// The key first: what one key has overdrawn must not cost its project.
-	add("key", cfg.KeyRate, cfg.KeyBurst)
-	add("project", cfg.ProjectRate, cfg.ProjectBurst)
-	return l
+	return l, errors.Join(add("key", cfg.KeyRate, cfg.KeyBurst), add("project", cfg.ProjectRate, cfg.ProjectBurst))
 }
 
 // who is whose use is counted.

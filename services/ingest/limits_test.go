@@ -12,7 +12,8 @@ import (
 )
 
 func TestLimits(t *testing.T) {
-	l := newLimiter(LimitsConfig{ProjectRate: 10, ProjectBurst: 20, KeyRate: 100, MaxKeys: 10})
+	l, problem := newLimiter(LimitsConfig{ProjectRate: 10, ProjectBurst: 20, KeyRate: 100, MaxKeys: 10}, nil)
+	require.NoError(t, problem)
 	w := who{"p", "k"}
 	u, err := l.take(w, 15, testNow)
 	require.Nil(t, err)
@@ -37,7 +38,9 @@ func TestLimits(t *testing.T) {
 	require.False(t, err.Retryable(), "such a batch never passes")
 	require.Contains(t, err.Violations[0].Remedy, "at most 20 events")
 
-	u, err = newLimiter(LimitsConfig{}).take(w, 1e6, testNow)
+	l, problem = newLimiter(LimitsConfig{}, nil)
+	require.NoError(t, problem)
+	u, err = l.take(w, 1e6, testNow)
 	require.Nil(t, err)
 	require.Empty(t, u.policy)
 }

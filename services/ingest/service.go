@@ -16,6 +16,7 @@ import (
 	ingestv1 "github.com/synapse-analytics/synapse/gen/go/synapse/ingest/v1"
 	"github.com/synapse-analytics/synapse/internal/authn"
 	"github.com/synapse-analytics/synapse/internal/errs"
+	"github.com/synapse-analytics/synapse/internal/limits"
 )
 
 // scopeName names the tracer and meter.
@@ -35,6 +36,9 @@ type Deps struct {
 	Now func() time.Time
 	// Queue takes the events.
 	Queue Queue
+	// Limits makes the token buckets of a rate limit, "key" or "project"; nil makes
+	// buckets of this process alone.
+	Limits func(name string, c limits.Config) (Buckets, error)
 }
 
 // Service implements ingest.v1.IngestService.
@@ -80,10 +84,12 @@ func New(d Deps) (*Service, error) {
 	s := &Service{
 		cfg: d.Config, log: d.Logger, now: d.Now,
 		recent: newRecent(d.Config.RecentIDs, d.Config.RecentIDsTTL),
-		limits: newLimiter(d.Config.Limits),
 	}
 	s.stopCtx, s.stopNow = context.WithCancelCause(context.Background())
 	var err error
+	if s.limits, err = newLimiter(d.Config.Limits, d.Limits); err != nil {
+		return nil, fmt.Errorf("ingest: limits: %w", err)
+	}
 	if s.validator, err = newValidator(d.Now); err != nil {
 		return nil, err
 	}
