@@ -15,6 +15,7 @@ type Config struct {
 	Heartbeat         time.Duration `config:"heartbeat" doc:"Time between signs of life on a quiet tail, 1s to 5m."`
 	IdempotencyWindow time.Duration `config:"idempotency_window" doc:"How long repeated messages and dead letters are recognised, 1h to 8760h; the id of an event is recognised as long as the event is kept."`
 	RecoveryWindow    time.Duration `config:"recovery_window" doc:"How long stored messages of the stream SCORED are kept for a replay, 1m to 8760h; a full stream gives up the oldest earlier."`
+	Retention         time.Duration `config:"retention" doc:"How long events are kept, counted from their acceptance and by whole days (UTC); 24h or more, and at least idempotency_window. 0s keeps them for ever. Charts and counters stay."`
 	TrimInterval      time.Duration `config:"trim_interval" doc:"Time between two looks at what can be removed from the stream SCORED, 100ms to 1h."`
 	ListBudget        time.Duration `config:"list_budget" doc:"How long a list with a filter searches before it answers with a short page and a token, 10ms to 30s."`
 	ResumeAfterLoss   bool          `config:"resume_after_loss" doc:"Go on with what a stream still holds after it lost messages that were not stored yet; without it the service waits for an operator."`
@@ -49,6 +50,13 @@ func (c Config) Validate() error {
 	within("heartbeat", c.Heartbeat, time.Second, 5*time.Minute)
 	within("idempotency_window", c.IdempotencyWindow, time.Hour, year)
 	within("recovery_window", c.RecoveryWindow, time.Minute, year)
+	if c.Retention != 0 {
+		within("retention", c.Retention, 24*time.Hour, 100*year)
+		if c.Retention < c.IdempotencyWindow {
+			errList = append(errList, fmt.Errorf("retention: must be at least idempotency_window, %s, is %s: "+
+				"the id of an event is known as long as the event is kept; lengthen retention or shorten idempotency_window", c.IdempotencyWindow, c.Retention))
+		}
+	}
 	within("trim_interval", c.TrimInterval, 100*time.Millisecond, time.Hour)
 	within("list_budget", c.ListBudget, 10*time.Millisecond, 30*time.Second)
 	return errors.Join(errList...)

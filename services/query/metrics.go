@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -15,7 +16,8 @@ const scopeName = "github.com/synapse-analytics/synapse/services/query"
 type metrics struct {
 	storedEvents, duplicates, conflicts metric.Int64Counter
 	repeated, deadLetters, badHeaders   metric.Int64Counter
-	withheld                            metric.Int64Counter
+	withheld, removed                   metric.Int64Counter
+	oldestUS                            atomic.Int64 // Expired.OldestUS
 	commit                              metric.Float64Histogram
 	rows                                metric.Int64Histogram
 	gauges                              metric.Registration
@@ -36,6 +38,7 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 	counter(&m.deadLetters, "synapse.query.events.dead_letter", "{event}", "Events counted as dead letters.")
 	counter(&m.badHeaders, "synapse.query.headers.invalid", "{message}", "Messages of EVENTS without a readable count.")
 	counter(&m.withheld, "synapse.query.tail.withheld", "{event}", "Events left out of tails whose reader was too slow.")
+	counter(&m.removed, "synapse.query.events.removed", "{event}", "Events removed since they were older than the retention.")
 	var err error
 	m.commit, err = meter.Float64Histogram("synapse.query.commit.duration", metric.WithUnit("s"),
 		metric.WithDescription("Time of one transaction of scored events."),
@@ -59,11 +62,19 @@ func (m *metrics) observe(meter metric.Meter, s *Service) error {
 	if err != nil {
 		return err
 	}
+	oldest, err := meter.Float64ObservableGauge("synapse.query.events.oldest", metric.WithUnit("s"),
+		metric.WithDescription("Age of the oldest event that is kept, to a day; with a retention only."))
+	if err != nil {
+		return err
+	}
 	m.gauges, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		o.ObserveFloat64(lag, s.progress.lag().Seconds())
 		o.ObserveInt64(tails, int64(s.hub.open()))
+		if us := m.oldestUS.Load(); us != 0 {
+			o.ObserveFloat64(oldest, s.now().Sub(time.UnixMicro(us)).Seconds())
+		}
 		return nil
-	}, lag, tails)
+	}, lag, tails, oldest)
 	return err
 }
 
@@ -80,6 +91,13 @@ func (m *metrics) committed(ctx context.Context, b *Batch, out Outcome, took tim
 	add(m.deadLetters, out.DeadLetters)
 	m.commit.Record(ctx, took.Seconds())
 	m.rows.Record(ctx, int64(b.Rows()))
+}
+
+func (m *metrics) expired(ctx context.Context, out Expired) {
+	m.removed.Add(ctx, int64(out.Events))
+	if !out.More {
+		m.oldestUS.Store(out.OldestUS)
+	}
 }
 
 func (m *metrics) dead(ctx context.Context, n int) { m.deadLetters.Add(ctx, int64(n)) }

@@ -23,6 +23,9 @@ var (
 	// has written, or the store was replaced by one that is behind. Nothing of the
 	// call was kept; the caller must go on from the position that the store has.
 	ErrMoved = errors.New("query store: position moved")
+	// ErrRemoved says that events which the call asks for may have been removed since
+	// they were older than the retention.
+	ErrRemoved = errors.New("query store: events were removed")
 	// ErrFull says that the disk is full. Nothing of the call was kept.
 	ErrFull = errors.New("query store: disk is full")
 	// ErrBroken says that the store failed in a way after which it can not be
@@ -70,9 +73,11 @@ type Store interface {
 	// ListEvents returns events of the project, the latest occurred first, of
 	// those that occurred at the same microsecond the latest stored first.
 	ListEvents(ctx context.Context, q ListQuery) (ListPage, error)
-	// EventsAfter returns events of the project in the order of their Seq.
+	// EventsAfter returns events of the project in the order of their Seq, or
+	// ErrRemoved when events above After were removed.
 	EventsAfter(ctx context.Context, q AfterQuery) ([]*Event, error)
-	// LastSeq returns the highest Seq given out; 0 for an empty store.
+	// LastSeq returns the highest Seq of an event that is or was there; 0 if there
+	// never was one.
 	LastSeq(ctx context.Context) (int64, error)
 	// Series calls f for each row that the query gives, ordered by bucket and
 	// group. It stops at f's first error and returns it.
@@ -80,8 +85,8 @@ type Store interface {
 	// Balance returns the counters of the project and, of the same moment, the
 	// positions.
 	Balance(ctx context.Context, project string, hours int) (BalanceState, error)
-	// Verify recounts the rollups of the project from its events; those of all
-	// projects when project is empty, which no caller of the service can ask.
+	// Verify recounts the rollups of the project from its events and the notes of
+	// what Expire removed; those of all projects when project is empty, which no caller of the service can ask.
 	Verify(ctx context.Context, project string) (VerifyReport, error)
 	// Projects returns the ids of the projects that the store knows, sorted.
 	Projects(ctx context.Context) ([]string, error)
@@ -92,6 +97,11 @@ type Store interface {
 	// Forget removes at most limit notes of applied sources and dead letters
 	// older than beforeUS and returns how many it removed.
 	Forget(ctx context.Context, beforeUS int64, limit int) (int, error)
+	// Expire removes about limit of the events that were accepted before the day
+	// (UTC) of beforeUS, and their ids; rollups and counters stay. Everything that
+	// EVENTS had before beforeUS must have been applied: what Apply gets of it again
+	// counts as applied, although its ids may be gone.
+	Expire(ctx context.Context, beforeUS int64, limit int) (Expired, error)
 	// Ready returns nil when the store answers.
 	Ready(ctx context.Context) error
 	// Close releases it.

@@ -121,7 +121,6 @@ func New(d Deps) (*Service, error) {
 		cfg: d.Config, log: d.Logger, now: d.Now, store: d.Store, explainer: d.Explainer, queue: d.Queue, fatal: d.Fatal,
 		tracer: d.TracerProvider.Tracer(scopeName), meter: d.MeterProvider.Meter(scopeName),
 		positions: newPositions(d.Store),
-		janitor:   &janitor{d.Store, d.Config.IdempotencyWindow, d.Now, d.Logger},
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	var err error
@@ -161,6 +160,7 @@ func (s *Service) Start(ctx context.Context) error {
 	s.hub = newHub(s.tokens, s.cfg.TailBuffer, s.cfg.MaxTails, last)
 	times := &timeline{}
 	s.progress = &progress{queue: s.queue, positions: s.positions, times: times, now: s.now, log: s.log}
+	s.janitor = &janitor{s.store, s.cfg.IdempotencyWindow, s.cfg.Retention, s.progress.complete, s.metrics, s.now, s.log}
 	if err := s.metrics.observe(s.meter, s); err != nil {
 		return fmt.Errorf("query: metrics: %w", err)
 	}

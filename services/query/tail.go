@@ -81,6 +81,9 @@ func (t *tail) resume(from, upTo int64, known bool) error {
 	var missed []*Event
 	for at := from; at < upTo; {
 		page, err := t.s.store.EventsAfter(ctx, AfterQuery{Project: t.project, Filter: t.filter, After: at, UpTo: upTo, Limit: resumePage})
+		if errors.Is(err, ErrRemoved) {
+			return t.resync("the cursor is older than the events that are kept")
+		}
 		if err != nil {
 			return err
 		}

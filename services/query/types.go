@@ -98,6 +98,10 @@ type Source struct {
 	Letters []Letter
 }
 
+// Before says whether EVENTS had the message before a time; of one that does not say
+// when, it does not.
+func (s *Source) Before(us int64) bool { return s.QueuedUS != 0 && s.QueuedUS < us }
+
 // Batch is a part of SCORED to apply in one transaction.
 type Batch struct {
 	// Sources in the order of SCORED.
@@ -321,7 +325,8 @@ type SeriesRow struct {
 type Counters struct {
 	// Accepted by ingest.
 	Accepted int64
-	// Stored and counted, and not erased.
+	// Stored and counted, and not erased; also those that are older than the
+	// retention since.
 	Stored int64
 	// Duplicate ids, and those of them with another text.
 	Duplicate, Conflict int64
@@ -349,6 +354,17 @@ type BalanceState struct {
 	Hours []HourCounters
 	// Positions of all streams.
 	Positions map[queue.Stream]StoredPosition
+}
+
+// Expired is what Expire did.
+type Expired struct {
+	// Events that are not read any more since the call.
+	Events int
+	// More says that there is more to do.
+	More bool
+	// OldestUS is the start of the day (UTC) on which the oldest event that is kept
+	// was accepted; 0 for none. Known when there is no more to do.
+	OldestUS int64
 }
 
 // MaxDifferences is the most differences that a VerifyReport words.

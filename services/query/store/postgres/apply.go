@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -125,7 +123,7 @@ func (a *applier) begin() error {
 // source collects the events of a source that was not applied before.
 func (a *applier) source(src *query.Source) error {
 	k := keyOf(src)
-	if _, ok := a.fresh[k]; !ok {
+	if _, ok := a.fresh[k]; !ok || src.Before(a.floorUS) {
 		a.out.RepeatedSources++
 		return nil
 	}
@@ -307,7 +305,7 @@ func (c *copier) Values() ([]any, error) {
 // partition returns the name of a day's partition, which it makes if there is none.
 // Attaching a table lets reads go on meanwhile; creating it as a partition would not.
 func (w *work) partition(day int64) (string, error) {
-	name := "events_day_" + strings.ReplaceAll(strconv.FormatInt(day, 10), "-", "m")
+	name := partitionPrefix + dayName(day)
 	if _, ok := w.cache.days[day]; ok {
 		return name, nil
 	}
@@ -378,37 +376,12 @@ func (a *applier) count(isNew []bool, conflicts map[int64]bool) error {
 		}
 	}
 	rolls.Spread()
-	keys := rolls.Keys()
-	if len(keys) == 0 {
+	columns := rollColumns(rolls, func(k rollup.Key) []int64 { return []int64{k.Project, k.Grain, k.Bucket, k.Dims} })
+	if len(columns) == 0 {
 		return nil
 	}
-	columns := make([][]int64, 4+len(rollup.Columns))
-	for _, k := range keys {
-		i := 4
-		for j, v := range [...]int64{k.Project, k.Grain, k.Bucket, k.Dims} {
-			columns[j] = append(columns[j], v)
-		}
-		rolls.Row(k).Values(func(v *int64) { columns[i] = append(columns[i], *v); i++ })
-	}
-	args := make([]any, len(columns))
-	for i, c := range columns {
-		args[i] = c
-	}
-	if _, err := a.tx.Exec(a.ctx, upsertRollups, args...); err != nil {
+	if _, err := a.tx.Exec(a.ctx, upsertRollups, columns...); err != nil {
 		return fmt.Errorf("add to rollups: %w", err)
 	}
 	return nil
 }
-
-var upsertRollups = func() string {
-	arrays := make([]string, 4+len(rollup.Columns))
-	for i := range arrays {
-		arrays[i] = fmt.Sprintf("$%d::bigint[]", i+1)
-	}
-	sets := make([]string, len(rollup.Columns))
-	for i, n := range rollup.Columns {
-		sets[i] = n + " = rollups." + n + " + excluded." + n
-	}
-	return "INSERT INTO rollups (project, grain, bucket, dims, " + strings.Join(rollup.Columns, ", ") + ") SELECT * FROM unnest(" +
-		strings.Join(arrays, ", ") + ") ON CONFLICT (project, grain, bucket, dims) DO UPDATE SET " + strings.Join(sets, ", ")
-}()

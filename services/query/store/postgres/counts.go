@@ -96,6 +96,9 @@ func (w *work) storedFrom(l *query.Letter) (bool, error) {
 	if l.EventID == "" || l.AcceptedUS == 0 {
 		return false, nil
 	}
+	if l.AcceptedUS < w.floorUS {
+		return true, nil // whatever became of it, it was counted before
+	}
 	var e query.Event
 	var extra []byte
 	err := w.tx.QueryRow(w.ctx, "SELECT e.accepted_us, e.extra FROM projects p JOIN event_ids i ON i.project = p.id "+

@@ -13,6 +13,10 @@ var reads = sqlread.Dialect{
 	Join:         "JOIN",
 	JoinDims:     " JOIN dims d ON d.id = e.dims",
 	Columns:      dialect{},
+	Removed:      "removed r JOIN removals m ON m.id = r.removal AND m.state <> 'counting'",
+	// What a transaction sees of a partition that is detached is not of its snapshot:
+	// with the lock before the snapshot there is none to see.
+	Pin: "LOCK TABLE events IN ACCESS SHARE MODE",
 }
 
 // Contains implements sqlread.Columns. Under the collation "C", lower() changes

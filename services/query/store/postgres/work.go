@@ -42,6 +42,7 @@ type work struct {
 	stream  queue.Stream
 	after   *queue.Position
 	next    int64 // Seq to give next
+	floorUS int64 // all that was queued before it was applied
 	balance rollup.Balance
 }
 
@@ -142,6 +143,7 @@ func (w *work) lock(more func(*pgx.Batch)) error {
 		})
 		return err
 	})
+	b.Queue("SELECT floor_us FROM retention").QueryRow(func(row pgx.Row) error { return row.Scan(&w.floorUS) })
 	if more != nil {
 		more(b)
 	}

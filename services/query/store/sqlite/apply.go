@@ -12,6 +12,7 @@ import (
 	"github.com/synapse-analytics/synapse/services/query/store/dims"
 	"github.com/synapse-analytics/synapse/services/query/store/record"
 	"github.com/synapse-analytics/synapse/services/query/store/rollup"
+	"github.com/synapse-analytics/synapse/services/query/store/sqlread"
 )
 
 // chunkSizes are the rows of the INSERT statements, the largest first: one
@@ -52,6 +53,7 @@ type applier struct {
 	b       *query.Batch
 	out     query.Outcome
 	next    int64
+	floorUS int64 // all that was queued before it was applied
 	rolls   *rollup.Set
 	balance rollup.Balance
 	events  []*query.Event
@@ -84,6 +86,9 @@ func (a *applier) run(ctx context.Context) error {
 		return err
 	}
 	a.next = next
+	if a.floorUS, err = floor(a.c); err != nil {
+		return err
+	}
 	for i := range a.b.Sources {
 		if err := a.source(&a.b.Sources[i]); err != nil {
 			return err
@@ -123,7 +128,7 @@ func (a *applier) source(src *query.Source) error {
 	if err != nil {
 		return fmt.Errorf("note source: %w", err)
 	}
-	if !isNew {
+	if !isNew || src.Before(a.floorUS) {
 		a.out.RepeatedSources++
 		return nil
 	}
@@ -244,8 +249,7 @@ func (a *applier) count(e *query.Event, ids eventIDs, isNew, conflict bool) {
 // nextSeq returns the Seq to give next.
 func (s *Store) nextSeq(c *rawConn) (int64, error) {
 	if s.cache.next == 0 {
-		err := c.query("SELECT coalesce(max(seq), 0) + 1 FROM events",
-			func(row []driver.Value) error { s.cache.next = asInt(row[0]); return nil })
+		err := c.query(sqlread.LastSeq, func(row []driver.Value) error { s.cache.next = asInt(row[0]) + 1; return nil })
 		if err != nil {
 			return 0, fmt.Errorf("find last row: %w", err)
 		}

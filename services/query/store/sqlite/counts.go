@@ -106,8 +106,15 @@ func (s *Store) storedFrom(c *rawConn, l *query.Letter) (bool, error) {
 	if l.EventID == "" || l.AcceptedUS == 0 {
 		return false, nil
 	}
+	floorUS, err := floor(c)
+	if err != nil {
+		return false, err
+	}
+	if l.AcceptedUS < floorUS {
+		return true, nil // whatever became of it, it was counted before
+	}
 	found := false
-	err := c.query("SELECT e.accepted_us, e.extra FROM events e JOIN projects p ON p.id = e.project WHERE p.name = ? AND e.id = ?",
+	err = c.query("SELECT e.accepted_us, e.extra FROM events e JOIN projects p ON p.id = e.project WHERE p.name = ? AND e.id = ?",
 		func(row []driver.Value) error {
 			e := query.Event{AcceptedUS: asInt(row[0])}
 			b, _ := row[1].([]byte)

@@ -13,6 +13,7 @@ var reads = sqlread.Dialect{
 	Join:         "CROSS JOIN",
 	JoinDims:     " CROSS JOIN dims d ON d.id = e.dims",
 	Columns:      dialect{},
+	Removed:      "removed r",
 }
 
 // Contains implements filter.Columns. SQLite's lower() changes ASCII only.

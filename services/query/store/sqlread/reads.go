@@ -137,7 +137,14 @@ func (s *Reader) EventsAfter(ctx context.Context, q query.AfterQuery) ([]*query.
 		args = append(args, more...)
 	}
 	var found []*query.Event
-	err := s.View(ctx, func(tx Querier) (err error) {
+	err := s.pinned(ctx, s.View, func(tx Querier) (err error) {
+		var removed int64
+		if err := tx.QueryRowContext(ctx, "SELECT removed_seq FROM retention").Scan(&removed); err != nil {
+			return err
+		}
+		if q.After < removed {
+			return query.ErrRemoved
+		}
 		found, err = events(ctx, tx, q.Project, "SELECT "+eventFields+
 			" FROM "+s.Dialect.EventsBySeq+s.Dialect.JoinDims+" WHERE "+where+" ORDER BY e.seq LIMIT ?", append(args, q.Limit)...)
 		return err
@@ -148,10 +155,13 @@ func (s *Reader) EventsAfter(ctx context.Context, q query.AfterQuery) ([]*query.
 	return found, nil
 }
 
+// LastSeq is the highest Seq of events that are or were there.
+const LastSeq = "SELECT max(n) FROM (SELECT coalesce(max(seq), 0) AS n FROM events UNION ALL SELECT removed_seq FROM retention) AS both_of"
+
 // LastSeq implements query.Store.
 func (s *Reader) LastSeq(ctx context.Context) (n int64, err error) {
 	err = s.View(ctx, func(tx Querier) error {
-		return tx.QueryRowContext(ctx, "SELECT coalesce(max(seq), 0) FROM events").Scan(&n)
+		return tx.QueryRowContext(ctx, LastSeq).Scan(&n)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("find last row: %w", PortError(ctx, err))

@@ -29,6 +29,11 @@ type Dialect struct {
 	EventsByTime, EventsBySeq string
 	// Join is the join that dims d are read with, and JoinDims one behind e.
 	Join, JoinDims string
+	// Removed is what follows FROM to read the rows r of what was removed.
+	Removed string
+	// Pin is the statement that a transaction begins with whose reads of events and of
+	// what was removed must fit; empty for none.
+	Pin string
 	// Columns is the filter's view of what is not the same in all engines.
 	Columns Columns
 }
@@ -49,6 +54,22 @@ type Reader struct {
 	View func(ctx context.Context, fn func(Querier) error) error
 	// Dialect of the engine.
 	Dialect Dialect
+}
+
+// pinned is View of events together with what was removed of them.
+func (s *Reader) pinned(ctx context.Context, view func(context.Context, func(Querier) error) error, fn func(Querier) error) error {
+	return view(ctx, func(tx Querier) error {
+		if s.Dialect.Pin != "" {
+			rows, err := tx.QueryContext(ctx, s.Dialect.Pin)
+			if err == nil {
+				err = errors.Join(rows.Close(), rows.Err())
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return fn(tx)
+	})
 }
 
 // PortError turns an error that matches package dberr into one of the port's.

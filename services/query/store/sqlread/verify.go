@@ -113,11 +113,15 @@ func (s *Reader) nextDay(ctx context.Context, tx Querier, project, from int64) (
 	return day, ok, nil
 }
 
-// verifyHour compares the rollups of an hour and its minutes with the events.
+// verifyHour compares the rollups of an hour and its minutes with the events and what
+// was removed of them.
 func (s *Reader) verifyHour(ctx context.Context, project, hour int64, r *query.VerifyReport) error {
-	return s.View(ctx, func(tx Querier) error {
+	return s.pinned(ctx, s.View, func(tx Querier) error {
 		want := map[rollup.Key]*rollup.Row{}
 		if err := s.recount(ctx, tx, project, hour, want, r); err != nil {
+			return err
+		}
+		if err := s.addRemoved(ctx, tx, project, hour, want); err != nil {
 			return err
 		}
 		us := hour * query.Hour.US()
@@ -131,6 +135,23 @@ func (s *Reader) verifyHour(ctx context.Context, project, hour int64, r *query.V
 		}
 		return missing(ctx, tx, want, r)
 	})
+}
+
+// addRemoved adds what was removed of an hour, which is kept by minute and dims.
+func (s *Reader) addRemoved(ctx context.Context, tx Querier, project, hour int64, want map[rollup.Key]*rollup.Row) error {
+	text := "SELECT r.bucket, r.dims, r." + strings.Join(rollup.Columns, ", r.") + " FROM " + s.Dialect.Removed +
+		" WHERE r.project = ? AND r.bucket >= ? AND r.bucket < ?"
+	return readRows(ctx, tx, func(minute, dims int64, row *rollup.Row) {
+		for _, k := range []rollup.Key{
+			{Project: project, Grain: int64(query.Minute), Bucket: minute, Dims: dims}, {Project: project, Grain: int64(query.Minute) + rollup.Totals, Bucket: minute},
+			{Project: project, Grain: int64(query.Hour), Bucket: hour, Dims: dims}, {Project: project, Grain: int64(query.Hour) + rollup.Totals, Bucket: hour},
+		} {
+			if want[k] == nil {
+				want[k] = &rollup.Row{}
+			}
+			want[k].Merge(row)
+		}
+	}, text, project, hour*60, (hour+1)*60)
 }
 
 // recount adds up the events of an hour without the writer's code.
@@ -245,38 +266,46 @@ func (s *Reader) verifyDay(ctx context.Context, project, day int64, r *query.Ver
 	})
 }
 
-// verifyCounters compares the balance with the rows.
+// verifyCounters compares the balance with the events that are and were there.
 func (s *Reader) verifyCounters(ctx context.Context, project int64, r *query.VerifyReport) error {
-	return s.View(ctx, func(tx Querier) error {
-		var rows, stored int64
+	return s.pinned(ctx, s.View, func(tx Querier) error {
+		var rows, removed, stored int64
 		err := tx.QueryRowContext(ctx, "SELECT (SELECT count(*) FROM "+s.Dialect.EventsByTime+" WHERE e.project = ?1), "+
-			"(SELECT coalesce(sum(stored), 0) FROM balance WHERE project = ?1)", project).Scan(&rows, &stored)
+			"(SELECT coalesce(sum(r.n1 + r.n2 + r.n3), 0) FROM "+s.Dialect.Removed+" WHERE r.project = ?1), "+
+			"(SELECT coalesce(sum(stored), 0) FROM balance WHERE project = ?1)", project).Scan(&rows, &removed, &stored)
 		if err != nil {
 			return err
 		}
-		if rows != stored {
-			r.Add(fmt.Sprintf("the balance says %d events are stored, there are %d", stored, rows))
+		if rows+removed != stored {
+			r.Add(fmt.Sprintf("the balance says %d events are stored, there are %d, and %d were removed", stored, rows, removed))
 		}
 		return nil
 	})
 }
 
-func readRollups(ctx context.Context, tx Querier, project, grain, from, to int64, f func(rollup.Key, *rollup.Row)) (err error) {
-	rows, err := tx.QueryContext(ctx, "SELECT bucket, dims, "+strings.Join(rollup.Columns, ", ")+
+func readRollups(ctx context.Context, tx Querier, project, grain, from, to int64, f func(rollup.Key, *rollup.Row)) error {
+	return readRows(ctx, tx, func(bucket, dims int64, row *rollup.Row) {
+		f(rollup.Key{Project: project, Grain: grain, Bucket: bucket, Dims: dims}, row)
+	}, "SELECT bucket, dims, "+strings.Join(rollup.Columns, ", ")+
 		" FROM rollups WHERE project = ? AND grain = ? AND bucket >= ? AND bucket < ? ORDER BY bucket, dims", project, grain, from, to)
+}
+
+// readRows reads rows of bucket, dims and rollup.Columns.
+func readRows(ctx context.Context, tx Querier, f func(bucket, dims int64, row *rollup.Row), text string, args ...any) (err error) {
+	rows, err := tx.QueryContext(ctx, text, args...)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	k := rollup.Key{Project: project, Grain: grain}
+	var bucket, dims int64
 	var row rollup.Row
-	dest := []any{&k.Bucket, &k.Dims}
+	dest := []any{&bucket, &dims}
 	row.Values(func(v *int64) { dest = append(dest, v) })
 	for rows.Next() {
 		if err := rows.Scan(dest...); err != nil {
 			return err
 		}
-		f(k, &row)
+		f(bucket, dims, &row)
 	}
 	return rows.Err()
 }

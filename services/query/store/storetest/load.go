@@ -117,6 +117,9 @@ func Child(s query.Store, committed io.Writer) error {
 				return err
 			}
 		}
+		if err := expireSome(s, b.Position.Sequence); err != nil {
+			return err
+		}
 		if _, err := committed.Write([]byte{'.'}); err != nil {
 			return err
 		}
@@ -132,10 +135,11 @@ func crashBatch(after uint64) *query.Batch {
 		n := int64(after)*crashRows + int64(i)
 		e := event(fmt.Sprintf("e-%09d", n), fmt.Sprintf("text %d", n))
 		e.OccurredUS += n * 1e6
+		e.AcceptedUS += crashDay(after+1) * query.Day.US()
 		e.Source = fmt.Sprint("s", n%5)
 		events = append(events, e)
 	}
-	return batchOf(after+1, events...)
+	return agedBatch(after+1, events...)
 }
 
 // testKill: a process is killed in the middle of transactions, again and again.

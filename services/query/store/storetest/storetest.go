@@ -51,6 +51,11 @@ func Run(t *testing.T, h Harness) {
 		{"BigBatch", testBigBatch},
 		{"ReadsDuringWrites", testReadsDuringWrites},
 		{"Forget", testForget},
+		{"Retention", testRetention},
+		{"RetentionReopen", testRetentionReopen},
+		{"RetentionEdge", testRetentionEdge},
+		{"RetentionDuring", testRetentionDuring},
+		{"RetentionKill", testRetentionKill},
 		{"Kill", testKill},
 	} {
 		t.Run(tc.name, func(t *testing.T) { tc.f(t, h) })
