@@ -2,12 +2,15 @@ package pgdb
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
 
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
+
+	"github.com/synapse-analytics/synapse/internal/schema"
 )
 
 // migrateLock is the advisory lock of whoever changes the schema ("SYNm").
@@ -36,7 +39,7 @@ func (db *DB) Migrate(ctx context.Context, migrations fs.FS) (err error) {
 	if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(migrateLock)); err != nil {
 		return fmt.Errorf("migrate: wait for the lock: %w", withContext(ctx, err))
 	}
-	p, err := goose.NewProvider(goose.DialectPostgres, conns, migrations, goose.WithTableName("schema_version"), goose.WithDisableGlobalRegistry(true))
+	p, err := goose.NewProvider(goose.DialectPostgres, conns, migrations, goose.WithTableName(schema.Table), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
@@ -52,4 +55,26 @@ func (db *DB) Migrate(ctx context.Context, migrations fs.FS) (err error) {
 		db.log.InfoContext(ctx, "migration applied", "migration", m.Source.Path, "duration", m.Duration)
 	}
 	return nil
+}
+
+// Schema says which of the migrations the database has. It changes nothing.
+func (db *DB) Schema(ctx context.Context, migrations fs.FS) (s schema.State, err error) {
+	err = db.ViewSQL(ctx, func(tx *sql.Tx) error {
+		s, err = ReadSchema(ctx, tx, migrations)
+		return err
+	})
+	return s, err
+}
+
+// ReadSchema is Schema in a transaction.
+func ReadSchema(ctx context.Context, tx *sql.Tx, migrations fs.FS) (schema.State, error) {
+	var exists bool
+	if err := tx.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", schema.Table).Scan(&exists); err != nil {
+		return schema.State{}, fmt.Errorf("read schema version: %w", withContext(ctx, err))
+	}
+	s, err := schema.Read(ctx, tx, exists, migrations)
+	if err != nil {
+		return schema.State{}, fmt.Errorf("read schema version: %w", withContext(ctx, err))
+	}
+	return s, nil
 }

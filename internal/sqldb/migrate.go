@@ -2,34 +2,31 @@ package sqldb
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
+	"os"
+	"path/filepath"
+	"syscall"
 
 	"github.com/pressly/goose/v3"
+
+	"github.com/synapse-analytics/synapse/internal/schema"
 )
-
-// SchemaError says that the file's schema is older than the program needs.
-type SchemaError struct {
-	// Have and Want are versions of the schema.
-	Have, Want int64
-	// Missing names the migrations that were not applied, in order.
-	Missing []string
-}
-
-// Error implements error.
-func (e *SchemaError) Error() string {
-	return fmt.Sprintf("the schema is at version %d, this program needs %d: missing %s; run `synapse migrate`",
-		e.Have, e.Want, strings.Join(e.Missing, ", "))
-}
 
 // Migrate applies the migrations that are missing, each in a transaction of its
 // own, in the order of their numbers. migrations holds files named
 // 0001_name.sql in goose's format at its root; there is no way back, so they
 // need no Down part. A file whose schema is newer than the program is left as it
-// is: the version before runs beside the version after.
-func (db *DB) Migrate(ctx context.Context, migrations fs.FS) error {
+// is: the version before runs beside the version after. One process does it at a
+// time; the others wait.
+func (db *DB) Migrate(ctx context.Context, migrations fs.FS) (err error) {
+	unlock, err := lockFolder(filepath.Dir(db.path))
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	p, err := db.provider(migrations)
 	if err != nil {
 		return err
@@ -48,51 +45,59 @@ func (db *DB) Migrate(ctx context.Context, migrations fs.FS) error {
 	return nil
 }
 
-// SchemaVersion returns the version of the file's schema and the one that the
-// migrations lead to.
-func (db *DB) SchemaVersion(ctx context.Context, migrations fs.FS) (have, want int64, err error) {
-	p, err := db.provider(migrations)
-	if err != nil {
-		return 0, 0, err
-	}
-	have, want, err = p.GetVersions(ctx)
-	if err != nil {
-		return 0, 0, fmt.Errorf("read schema version: %w", withContext(ctx, err))
-	}
-	return have, want, nil
+// Schema says which of the migrations the file has. It changes nothing.
+func (db *DB) Schema(ctx context.Context, migrations fs.FS) (schema.State, error) {
+	return readSchema(ctx, db.reader, migrations)
 }
 
-// CheckSchema returns a *SchemaError when migrations are missing.
-func (db *DB) CheckSchema(ctx context.Context, migrations fs.FS) error {
-	p, err := db.provider(migrations)
-	if err != nil {
+// FileSchema is Schema for a file that another process may have open; one that does
+// not exist has none of them.
+func FileSchema(ctx context.Context, path string, migrations fs.FS) (s schema.State, err error) {
+	err = ReadFile(ctx, path, func(tx *sql.Tx) error {
+		s, err = readSchema(ctx, tx, migrations)
 		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		s.Missing, err = schema.Steps(migrations)
 	}
-	states, err := p.Status(ctx)
+	return s, err
+}
+
+func readSchema(ctx context.Context, q schema.Querier, migrations fs.FS) (schema.State, error) {
+	rows, err := q.QueryContext(ctx, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '"+schema.Table+"'")
 	if err != nil {
-		return fmt.Errorf("read schema version: %w", withContext(ctx, err))
+		return schema.State{}, fmt.Errorf("read schema version: %w", withContext(ctx, err))
 	}
-	e := &SchemaError{}
-	for _, s := range states {
-		e.Want = max(e.Want, s.Source.Version)
-		if s.State == goose.StatePending {
-			e.Missing = append(e.Missing, s.Source.Path)
-		} else {
-			e.Have = max(e.Have, s.Source.Version)
-		}
+	exists := rows.Next()
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return schema.State{}, fmt.Errorf("read schema version: %w", withContext(ctx, err))
 	}
-	if len(e.Missing) > 0 {
-		return e
+	s, err := schema.Read(ctx, q, exists, migrations)
+	if err != nil {
+		return schema.State{}, fmt.Errorf("read schema version: %w", withContext(ctx, err))
 	}
-	return nil
+	return s, nil
 }
 
 // provider never gets closed: that would close the writer.
 func (db *DB) provider(migrations fs.FS) (*goose.Provider, error) {
 	p, err := goose.NewProvider(goose.DialectSQLite3, db.writer, migrations,
-		goose.WithTableName("schema_version"), goose.WithDisableGlobalRegistry(true))
+		goose.WithTableName(schema.Table), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}
 	return p, nil
+}
+
+// lockFolder waits for the lock that keeps two processes from migrating files of one
+// folder at once: that of SQLite is held only while a step runs.
+func lockFolder(dir string) (unlock func() error, err error) {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", dir, err), f.Close())
+	}
+	return f.Close, nil
 }

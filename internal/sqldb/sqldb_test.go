@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/synapse-analytics/synapse/internal/schema"
 	"go.uber.org/goleak"
 )
 
@@ -274,36 +276,33 @@ func TestConcurrentWriters(t *testing.T) {
 func TestMigrations(t *testing.T) {
 	db := open(t, Options{})
 	first := fstest.MapFS{"0001_init.sql": steps["0001_init.sql"]}
-	var missing *SchemaError
-	require.ErrorAs(t, db.CheckSchema(t.Context(), steps), &missing)
-	require.Equal(t, &SchemaError{Want: 2, Missing: []string{"0001_init.sql", "0002_child.sql"}}, missing)
+	have := func(list fstest.MapFS) schema.State {
+		s, err := db.Schema(t.Context(), list)
+		require.NoError(t, err)
+		return s
+	}
+	require.Equal(t, schema.State{Missing: []string{"0001_init", "0002_child"}}, have(steps))
 
 	require.NoError(t, db.Migrate(t.Context(), first))
-	require.NoError(t, db.CheckSchema(t.Context(), first))
-	err := db.CheckSchema(t.Context(), steps)
-	require.ErrorAs(t, err, &missing)
-	require.ErrorContains(t, err, "at version 1, this program needs 2: missing 0002_child.sql")
+	require.NoError(t, have(first).Err())
+	require.EqualError(t, have(steps).Err(), "the schema lacks 0002_child; run `synapse migrate up`")
 
 	require.NoError(t, insert(db, "kept", 1))
 	require.NoError(t, db.Migrate(t.Context(), steps))
 	require.NoError(t, db.Migrate(t.Context(), steps), "again is harmless")
-	have, want, err := db.SchemaVersion(t.Context(), steps)
-	require.NoError(t, err)
-	require.Equal(t, []int64{2, 2}, []int64{have, want})
+	require.Equal(t, schema.State{Applied: []string{"0001_init", "0002_child"}}, have(steps))
 	require.Equal(t, 1, count(t, db))
 
 	require.NoError(t, db.Migrate(t.Context(), first), "a newer schema is left alone")
-	require.NoError(t, db.CheckSchema(t.Context(), first))
+	require.Equal(t, schema.State{Applied: []string{"0001_init"}, Later: 1}, have(first))
 
 	broken := fstest.MapFS{"0001_init.sql": steps["0001_init.sql"], "0002_child.sql": steps["0002_child.sql"],
 		"0003_bad.sql": {Data: []byte("-- +goose Up\nCREATE TABLE half (x INTEGER);\nNO SQL;\n")}}
-	err = db.Migrate(t.Context(), broken)
+	err := db.Migrate(t.Context(), broken)
 	require.ErrorContains(t, err, "migration 0003_bad.sql failed")
 	_, isDriver := driverCode(err)
 	require.False(t, isDriver)
-	have, _, err = db.SchemaVersion(t.Context(), broken)
-	require.NoError(t, err)
-	require.EqualValues(t, 2, have)
+	require.Equal(t, []string{"0003_bad"}, have(broken).Missing)
 	require.ErrorContains(t, Wrap(func() error { _, err := db.Reader().Exec("SELECT * FROM half"); return err }()), "no such table",
 		"a failed migration leaves nothing")
 }
@@ -344,7 +343,9 @@ func TestBackup(t *testing.T) {
 	copied, err := Open(t.Context(), to, Options{ApplicationID: 9, Logger: quiet})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, copied.Close()) }()
-	require.NoError(t, copied.CheckSchema(t.Context(), steps))
+	have, err := copied.Schema(t.Context(), steps)
+	require.NoError(t, err)
+	require.NoError(t, have.Err())
 	require.NoError(t, copied.Check(t.Context()))
 	require.Equal(t, 100, count(t, copied))
 }

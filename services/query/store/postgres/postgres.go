@@ -55,10 +55,7 @@ func open(ctx context.Context, c pgdb.Config, log *slog.Logger) (*Store, error) 
 	if err != nil {
 		return nil, err
 	}
-	m, err := fs.Sub(embedded, "migrations")
-	if err == nil {
-		err = write.Migrate(ctx, m)
-	}
+	err = write.Migrate(ctx, Migrations())
 	if err == nil {
 		err = makeSecret(ctx, write)
 	}
@@ -74,6 +71,16 @@ func open(ctx context.Context, c pgdb.Config, log *slog.Logger) (*Store, error) 
 		return outside(read.ViewSQL(ctx, func(tx *sql.Tx) error { return fn(pgdb.Tx{Tx: tx}) }))
 	}}
 	return s, nil
+}
+
+// Migrations returns the schema's steps, numbered as those of every engine: what an
+// engine came too late for is in its 0001_init.
+func Migrations() fs.FS {
+	sub, err := fs.Sub(embedded, "migrations")
+	if err != nil { // the name is a constant and valid
+		return embedded
+	}
+	return sub
 }
 
 func makeSecret(ctx context.Context, db *pgdb.DB) error {

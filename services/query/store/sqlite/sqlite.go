@@ -21,8 +21,8 @@ import (
 //go:embed migrations/*.sql
 var embedded embed.FS
 
-// applicationID marks the file as a query store: "SYNQ".
-const applicationID = 0x53594e51
+// ApplicationID marks the file as a query store: "SYNQ".
+const ApplicationID = 0x53594e51
 
 // Options are settings; the zero value of each means its default.
 type Options struct {
@@ -70,9 +70,9 @@ func OpenReadOnly(ctx context.Context, path string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := migrations()
+	have, err := s.db.Schema(ctx, Migrations())
 	if err == nil {
-		err = s.db.CheckSchema(ctx, m)
+		err = have.Err()
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open query store: %w", err), s.db.Close())
@@ -86,7 +86,7 @@ func open(ctx context.Context, path string, o Options) (*Store, error) {
 		o.CacheBytes = 64 << 20
 	}
 	db, err := sqldb.Open(ctx, path, sqldb.Options{
-		ApplicationID: applicationID, Readers: o.Readers, WriterCacheBytes: o.CacheBytes,
+		ApplicationID: ApplicationID, Readers: o.Readers, WriterCacheBytes: o.CacheBytes,
 		// A batch of 5,000 events is about 1,000 pages: with the default each
 		// commit would checkpoint.
 		AutoCheckpointPages: 4000,
@@ -103,14 +103,17 @@ func open(ctx context.Context, path string, o Options) (*Store, error) {
 	}}}, nil
 }
 
-func migrations() (fs.FS, error) { return fs.Sub(embedded, "migrations") }
+// Migrations returns the schema's steps, numbered as those of every engine.
+func Migrations() fs.FS {
+	sub, err := fs.Sub(embedded, "migrations")
+	if err != nil { // the name is a constant and valid
+		return embedded
+	}
+	return sub
+}
 
 func (s *Store) prepare(ctx context.Context) error {
-	m, err := migrations()
-	if err != nil {
-		return err
-	}
-	if err := s.db.Migrate(ctx, m); err != nil {
+	if err := s.db.Migrate(ctx, Migrations()); err != nil {
 		return err
 	}
 	fresh := make([]byte, 32)

@@ -200,7 +200,7 @@ func projects(ctx context.Context, tx Querier) (names []string, err error) {
 // Positions implements query.Store.
 func (s *Reader) Positions(ctx context.Context) (p map[queue.Stream]query.StoredPosition, err error) {
 	err = s.View(ctx, func(tx Querier) (err error) {
-		p, err = readPositions(ctx, tx)
+		p, err = Positions(ctx, tx)
 		return err
 	})
 	if err != nil {
@@ -220,7 +220,8 @@ func (s *Reader) Secret(ctx context.Context) (secret []byte, err error) {
 	return secret, nil
 }
 
-func readPositions(ctx context.Context, q Querier) (_ map[queue.Stream]query.StoredPosition, err error) {
+// Positions returns how far each stream was applied.
+func Positions(ctx context.Context, q Querier) (_ map[queue.Stream]query.StoredPosition, err error) {
 	rows, err := q.QueryContext(ctx, "SELECT stream, epoch, sequence, time_us FROM positions")
 	if err != nil {
 		return nil, err
@@ -255,7 +256,7 @@ func (s *Reader) Balance(ctx context.Context, project string, hours int) (query.
 }
 
 func readBalance(ctx context.Context, tx Querier, project string, hours int) (st query.BalanceState, err error) {
-	if st.Positions, err = readPositions(ctx, tx); err != nil {
+	if st.Positions, err = Positions(ctx, tx); err != nil {
 		return st, err
 	}
 	err = tx.QueryRowContext(ctx, "SELECT coalesce(sum(accepted), 0), coalesce(sum(stored), 0), coalesce(sum(duplicate), 0), "+
