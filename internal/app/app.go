@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -46,6 +47,12 @@ const bufconnBytes = 1 << 20
 // peerClockSkew is by how much the clock of auth's machine may be ahead.
 const peerClockSkew = 2 * time.Second
 
+// What readiness says of a process some of whose parts can not be asked.
+var (
+	errStarting = errors.New("the server is starting")
+	errStopping = errors.New("the server is being stopped")
+)
+
 // service is what every role offers to the process.
 type service interface {
 	Register(grpc.ServiceRegistrar)
@@ -78,7 +85,13 @@ type App struct {
 	httpLis  net.Listener
 	adminLis net.Listener
 	stopping atomic.Bool
-	serving  sync.WaitGroup
+	// started says that all parts are there to be asked.
+	started atomic.Bool
+	// waiting says by role which steps of a schema the start waits for.
+	waiting atomic.Pointer[map[string]error]
+	serving sync.WaitGroup
+	// adminServing is apart: it answers while the rest is started and stopped.
+	adminServing sync.WaitGroup
 	// servingStops end the goroutines in serving.
 	servingStops []func()
 	// closers close the stores.
@@ -96,6 +109,8 @@ func New(cfg Config, roles []Role, w io.Writer) (*App, error) {
 	for _, c := range []lifecycle.Component{
 		{Name: "telemetry", Start: func(ctx context.Context) error { return a.startTelemetry(ctx, w) }, Stop: a.stopTelemetry},
 		{Name: "data folder", Start: a.lockData, Stop: a.unlockData},
+		{Name: "admin", Start: a.startAdmin, Stop: a.stopAdmin},
+		{Name: "schemas", Start: a.awaitSchemas},
 		{Name: "queue", Start: a.startQueue, Stop: a.stopQueue},
 		{Name: "redis", Start: a.startRedis, Stop: a.stopRedis},
 		{Name: "connections", Start: a.startConns, Stop: a.stopConns},
@@ -103,7 +118,6 @@ func New(cfg Config, roles []Role, w io.Writer) (*App, error) {
 		{Name: "grpc", Start: a.startGRPC, Stop: a.stopGRPC, StopTimeout: cfg.StopTimeout},
 		{Name: "bootstrap", Start: a.bootstrap},
 		{Name: "gateway", Start: a.startGateway, Stop: a.stopGateway, StopTimeout: cfg.StopTimeout},
-		{Name: "admin", Start: a.startAdmin, Stop: a.stopAdmin},
 		{Name: "readiness", Start: a.sayReady, Stop: a.sayNotReady, StopTimeout: cfg.ShutdownDelay + time.Second},
 	} {
 		a.group.Add(c)
@@ -352,11 +366,19 @@ func (a *App) startAdmin(context.Context) error {
 		h.Traces = a.tel.Ring
 	}
 	a.admin = admin.New(h)
-	a.serve("admin", func() error { return a.admin.Serve(lis) })
+	a.adminServing.Go(func() {
+		if err := a.admin.Serve(lis); err != nil {
+			a.group.Fail("admin", err)
+		}
+	})
 	return nil
 }
 
-func (a *App) stopAdmin(ctx context.Context) error { return a.admin.Stop(ctx) }
+func (a *App) stopAdmin(ctx context.Context) error {
+	err := a.admin.Stop(ctx)
+	a.adminServing.Wait()
+	return err
+}
 
 func (a *App) serveConfig(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -372,7 +394,14 @@ func (a *App) serveConfig(w http.ResponseWriter, r *http.Request) {
 func (a *App) Ready(ctx context.Context) map[string]error {
 	parts := map[string]error{}
 	if a.stopping.Load() {
-		parts["process"] = errors.New("the server is being stopped")
+		return map[string]error{"process": errStopping}
+	}
+	if !a.started.Load() {
+		parts["process"] = errStarting
+		if w := a.waiting.Load(); w != nil {
+			maps.Copy(parts, *w)
+		}
+		return parts
 	}
 	if a.queue != nil {
 		parts["queue"] = a.queue.Ready(ctx)
@@ -385,6 +414,7 @@ func (a *App) Ready(ctx context.Context) map[string]error {
 
 // sayReady watches the parts and tells gRPC health of them.
 func (a *App) sayReady(ctx context.Context) error {
+	a.started.Store(true)
 	for name, err := range a.Ready(ctx) {
 		if err != nil {
 			a.log().Warn("not ready", "part", name, "error", err)

@@ -74,7 +74,7 @@ func DefaultConfig() Config {
 		GRPC:        GRPC{Reflection: true, MaxStreamsPerProject: 1000},
 		Telemetry:   telemetry.DefaultConfig(),
 		Queue:       jetstream.DefaultConfig(),
-		Stores:      Stores{Auth: pgdb.DefaultConfig(), Query: pgdb.DefaultConfig()},
+		Stores:      Stores{Migrate: migrateAuto, Auth: pgdb.DefaultConfig(), Query: pgdb.DefaultConfig()},
 		Redis:       redisdb.DefaultConfig(),
 		Auth:        auth.DefaultConfig(),
 		Ingest:      ingest.DefaultConfig(),

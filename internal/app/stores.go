@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 
 	"github.com/synapse-analytics/synapse/internal/pgdb"
@@ -16,8 +17,17 @@ import (
 
 // Stores configures where the roles keep their data: each role's own.
 type Stores struct {
-	Auth  pgdb.Config `config:"auth" doc:"The data of auth."`
-	Query pgdb.Config `config:"query" doc:"The data of query."`
+	Migrate string      `config:"migrate" doc:"auto applies missing steps of the schema at the start; check waits, and says in readiness for what, until synapse migrate up did."`
+	Auth    pgdb.Config `config:"auth" doc:"The data of auth."`
+	Query   pgdb.Config `config:"query" doc:"The data of query."`
+}
+
+// Validate reports every rule that is broken.
+func (s Stores) Validate() error {
+	if s.Migrate != migrateAuto && s.Migrate != migrateCheck {
+		return fmt.Errorf("migrate: must be auto or check, is %q; use auto", s.Migrate)
+	}
+	return nil
 }
 
 // openAuthStore opens the store of auth; it is closed when the services have stopped.
