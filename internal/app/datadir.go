@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
@@ -21,19 +22,25 @@ func (a *App) lockData(context.Context) error {
 	if a.cfg.Queue.URL != "" { // the roles share the folder, each with a file of its own
 		name = "lock-" + a.name()
 	}
-	f, err := os.OpenFile(a.cfg.path(name), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := lockFolder(a.cfg.Data, name)
+	a.lock = f
+	return err
+}
+
+// lockFolder takes the lock of a name in a data folder, until the file is closed.
+func lockFolder(dir, name string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return fmt.Errorf("data folder: %w", err)
+		return nil, fmt.Errorf("data folder: %w", err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return fmt.Errorf("the data folder %s is in use by another process; stop it, or give another --data", a.cfg.Data)
+			return nil, fmt.Errorf("the data folder %s is in use by another process; stop it, or give another --data", dir)
 		}
-		return fmt.Errorf("lock the data folder: %w", err)
+		return nil, fmt.Errorf("lock the data folder: %w", err)
 	}
-	a.lock = f
-	return nil
+	return f, nil
 }
 
 func (a *App) unlockData(context.Context) error {

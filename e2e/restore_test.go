@@ -1,0 +1,144 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/synapse-analytics/synapse/e2e/harness"
+)
+
+// TestRestore: an online backup is made under load, the load goes on, everything is
+// killed, and the backup restored into a new place with the same queue. Every
+// acknowledged event is stored and counted once.
+func TestRestore(t *testing.T) {
+	for _, shape := range []harness.Shape{harness.AllInOne, harness.Apart} {
+		t.Run(string(shape), func(t *testing.T) {
+			c := harness.Start(t, shape)
+			l := newLedger(c)
+			for w := range 8 {
+				l.wg.Go(func() { l.write(w) })
+			}
+			time.Sleep(2 * time.Second)
+			before := l.count()
+			dir := backUp(t, c)
+			require.Eventually(t, func() bool { return l.count() > before+1000 }, time.Minute, 10*time.Millisecond, "the load does not go on")
+			time.Sleep(2 * time.Second)
+			t.Logf("%d events before the backup, %d at the kill", before, l.count())
+			c.KillAll()
+			start := time.Now()
+			putBack(t, c, dir, false)
+			t.Logf("ready %s after the kill", time.Since(start).Round(time.Millisecond))
+			again := l.count()
+			require.Eventually(t, func() bool { return l.count() > again+1000 }, time.Minute, 10*time.Millisecond, "nothing is accepted after the restore")
+			l.check(t, 3000)
+		})
+	}
+}
+
+// TestRestoreWithoutQueue: the queue is gone too. What was stored at the backup is
+// there, what came after it is lost and nothing else; new events are stored and counted
+// once.
+func TestRestoreWithoutQueue(t *testing.T) {
+	for _, shape := range []harness.Shape{harness.AllInOne, harness.Apart} {
+		t.Run(string(shape), func(t *testing.T) {
+			c := harness.Start(t, shape)
+			kept := c.Ingest(numbered("kept", 500)...)
+			c.Settle()
+			dir := backUp(t, c)
+			lost := c.Ingest(numbered("lost", 500)...)
+			c.Settle()
+			c.KillAll()
+			putBack(t, c, dir, true)
+			again := c.Ingest(append(numbered("kept", 500), numbered("new", 500)...)...)
+			total := c.Settle()
+			require.EqualValues(t, 1000, total["stored"], "those that were kept, and the new ones")
+			require.EqualValues(t, 500, total["duplicate"], "those that were kept were sent again")
+			require.EqualValues(t, 1500, total["accepted"])
+			stored := newLedger(c).storedIDs(t)
+			require.Len(t, stored, 1000)
+			for _, id := range append(kept, again...) {
+				require.Equal(t, 1, stored[id], id)
+			}
+			for _, id := range lost {
+				require.Zero(t, stored[id], id)
+			}
+			out, errOut, code := c.CLI("verify")
+			require.Equal(t, 0, code, "%s%s", out, errOut)
+			require.NotContains(t, c.Main().Log(), "panic")
+		})
+	}
+}
+
+func numbered(name string, n int) []map[string]any {
+	out := make([]map[string]any, n)
+	for i := range out {
+		id := name + "-" + string(rune('a'+i%26)) + time.Duration(i).String()
+		out[i] = map[string]any{"id": id, "text": "I like " + id}
+	}
+	return out
+}
+
+// backUp makes a backup of a running cluster and checks what it says of itself.
+func backUp(t *testing.T, c *harness.Cluster) (dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "backup")
+	args := append([]string{"backup", "--to", dir, "--output", "json"}, c.StoreArgs()...)
+	out, errOut, code := c.CLI(args...)
+	require.Equal(t, 0, code, "%s%s", out, errOut)
+	var m struct {
+		Stores []struct {
+			Role      string
+			Schema    []string
+			Positions map[string]struct{ Sequence float64 }
+		}
+		Files []struct{ Name string }
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &m))
+	require.Len(t, m.Stores, 2)
+	require.Len(t, m.Files, 3)
+	require.Equal(t, "query", m.Stores[0].Role)
+	require.Positive(t, m.Stores[0].Positions["SCORED"].Sequence)
+	_, errOut, code = c.CLI(args...)
+	require.Equal(t, 1, code)
+	require.Contains(t, errOut, "name a new one")
+	return dir
+}
+
+// putBack restores a backup into a new place and starts everything there. A damaged
+// backup and a place that is not empty are refused before.
+func putBack(t *testing.T, c *harness.Cluster, dir string, freshQueue bool) {
+	t.Helper()
+	restore := append([]string{"restore", "--from", dir, "--output", "table"}, c.StoreArgs()...)
+	_, errOut, code := c.CLI(restore...)
+	require.Equal(t, 1, code)
+	require.Regexp(t, "already", errOut, "the place is not empty")
+	c.Move(freshQueue)
+	restore = append([]string{"restore", "--from", dir, "--output", "table"}, c.StoreArgs()...)
+
+	bad := filepath.Join(t.TempDir(), "bad")
+	require.NoError(t, os.CopyFS(bad, os.DirFS(dir)))
+	for _, name := range []string{"query.db", "query.dump"} {
+		if f, err := os.OpenFile(filepath.Join(bad, name), os.O_WRONLY, 0); err == nil {
+			_, err = f.WriteAt([]byte("?"), 5000)
+			require.NoError(t, err)
+			require.NoError(t, f.Close())
+		}
+	}
+	for _, verify := range [][]string{nil, {"--verify"}} {
+		_, errOut, code = c.CLI(append(append([]string{"restore", "--from", bad}, c.StoreArgs()...), verify...)...)
+		require.Equal(t, 1, code)
+		require.Regexp(t, `query\.(db|dump) is damaged`, errOut)
+	}
+	out, errOut, code := c.CLI("restore", "--from", dir, "--verify")
+	require.Equal(t, 0, code, "%s%s", out, errOut)
+
+	out, errOut, code = c.CLI(restore...)
+	require.Equal(t, 0, code, "%s%s", out, errOut)
+	require.Contains(t, out, "give the server the queue that it had")
+	c.StartAll()
+}
