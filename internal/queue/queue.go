@@ -117,6 +117,13 @@ type ConsumerConfig struct {
 	// are gone; the zero Position begins with the first message there is and is
 	// not lost by what was trimmed before.
 	StartAfter *Position
+	// StartAfterTime is the Time of the message at StartAfter, if it is known; it
+	// is compared to the microsecond. Consume, or a later Fetch, then also returns
+	// ErrPositionLost when another message stands there: a stream that lost its end,
+	// by a loss of power or since it was restored from an older copy, gives its
+	// sequences out again. With the zero Position only messages that came later
+	// than StartAfterTime are delivered.
+	StartAfterTime time.Time
 	// HeadersOnly leaves Data out.
 	HeadersOnly bool
 	// AckWait is how long a message may stay unacknowledged before it is

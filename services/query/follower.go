@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/synapse-analytics/synapse/internal/queue"
@@ -51,12 +52,16 @@ type follower struct {
 	// context ends or something fails. It begins after a sequence of the stream;
 	// stored is where the store is.
 	session func(ctx context.Context, c queue.Consumer, after uint64, stored queue.Position) error
+	// byTime: what was applied is not recognised when it comes again. After a loss
+	// the reader then goes on with what came later than what it has applied.
+	byTime bool
 
 	queue     Queue
 	positions *positions
 	resume    bool // Config.ResumeAfterLoss
 	log       *slog.Logger
 	health    health
+	waits     atomic.Bool // for an operator, since the stream lost messages
 	fatal     func(error)
 }
 
@@ -95,15 +100,18 @@ func (f *follower) once(ctx context.Context) error {
 	}
 	after := stored
 	cfg := f.config
-	cfg.StartAfter = &after.Position
+	cfg.StartAfter, cfg.StartAfterTime = &after.Position, timeOf(stored)
 	c, err := f.queue.Consume(ctx, cfg)
 	if errors.Is(err, queue.ErrPositionLost) {
+		// Nothing in the stream counts as applied until the store is in it again.
+		after = StoredPosition{}
 		var again bool
-		if again, err = f.lost(ctx, after, err); again {
-			after = StoredPosition{}
+		if again, cfg.StartAfterTime, err = f.lost(ctx, stored, err); again {
 			c, err = f.queue.Consume(ctx, cfg) // StartAfter points at after
 		}
 	}
+	f.positions.set(f.stream, after)
+	f.waits.Store(errors.Is(err, queue.ErrPositionLost))
 	if err != nil {
 		return fmt.Errorf("consumer %s: %w", f.config.Name, err)
 	}
@@ -118,27 +126,39 @@ func (f *follower) once(ctx context.Context) error {
 	return err
 }
 
+// timeOf is when the message at a position came; zero if that is not known.
+func timeOf(at StoredPosition) time.Time {
+	if at.TimeUS == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(at.TimeUS)
+}
+
 // lost decides what to do when the stream has not what follows the position. A
 // stream that was created anew is read from its beginning: what was applied is
 // recognised, so nothing counts twice. A stream that lost messages stops the
-// reader until an operator has decided: going on would hide the loss.
-func (f *follower) lost(ctx context.Context, at StoredPosition, cause error) (again bool, err error) {
+// reader until an operator has decided: going on would hide the loss. later is
+// what the next reader begins after; zero is the beginning.
+func (f *follower) lost(ctx context.Context, at StoredPosition, cause error) (again bool, later time.Time, err error) {
 	info, err := f.queue.Info(ctx, f.stream)
 	if err != nil {
-		return false, err
+		return false, later, err
 	}
 	log := f.log.With("stream", f.stream, "consumer", f.config.Name, "stored_epoch", at.Epoch, "stored_sequence", at.Sequence,
 		"epoch", info.Epoch, "first", info.First, "last", info.Last, "error", cause)
 	switch {
 	case info.Epoch != at.Epoch:
 		log.ErrorContext(ctx, "the stream was created anew: reading it from its beginning; what the old one still held is lost if it was not stored")
-		return true, nil
+		return true, later, nil
 	case f.resume:
-		log.ErrorContext(ctx, "the stream lost messages: reading what is left from its beginning, as resume_after_loss says")
-		return true, nil
+		log.ErrorContext(ctx, "the stream lost messages: reading what is left, as resume_after_loss says")
+		if f.byTime {
+			later = timeOf(at)
+		}
+		return true, later, nil
 	default:
-		log.ErrorContext(ctx, "the stream lost messages that were not stored yet; waiting for a decision")
-		return false, fmt.Errorf("stream %s lost messages: the store has it up to %d, the stream holds %d to %d; "+
+		log.ErrorContext(ctx, "the stream lost messages; waiting for a decision")
+		return false, later, fmt.Errorf("stream %s lost messages: the store has it up to %d, the stream holds %d to %d; "+
 			"restore the stream, or set resume_after_loss to go on without them: %w", f.stream, at.Sequence, info.First, info.Last, cause)
 	}
 }
@@ -195,11 +215,7 @@ func newPositions(store Store) *positions {
 // read asks the store.
 func (p *positions) read(ctx context.Context, stream queue.Stream) (StoredPosition, error) {
 	all, err := p.store.Positions(ctx)
-	if err != nil {
-		return StoredPosition{}, err
-	}
-	p.set(stream, all[stream])
-	return all[stream], nil
+	return all[stream], err
 }
 
 // set notes a position that was committed.

@@ -217,7 +217,7 @@ func (w *world) score(ctx context.Context, m queue.Message) error {
 			if err != nil {
 				return err
 			}
-			id := fmt.Sprintf("d-%d-%d-%d", m.Position.Epoch, m.Position.Sequence, i)
+			id := fmt.Sprintf("d-%d-%d-%d-%d", m.Position.Epoch, m.Position.Sequence, m.Time.UnixMicro(), i)
 			if _, _, err := w.queue.Publish(ctx, queue.Dead, queue.Outgoing{ID: id, Data: data}); err != nil {
 				return err
 			}
@@ -229,7 +229,7 @@ func (w *world) score(ctx context.Context, m queue.Message) error {
 	if err != nil {
 		return err
 	}
-	id := fmt.Sprintf("s-%d-%d", m.Position.Epoch, m.Position.Sequence)
+	id := fmt.Sprintf("s-%d-%d-%d", m.Position.Epoch, m.Position.Sequence, m.Time.UnixMicro())
 	if _, _, err := w.queue.Publish(ctx, queue.Scored, queue.Outgoing{ID: id, Data: data}); err != nil {
 		return err
 	}

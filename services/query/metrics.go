@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
 
@@ -67,14 +68,26 @@ func (m *metrics) observe(meter metric.Meter, s *Service) error {
 	if err != nil {
 		return err
 	}
+	waits, err := meter.Int64ObservableGauge("synapse.query.readers.waiting", metric.WithUnit("{reader}"),
+		metric.WithDescription("Readers that wait for an operator, since their stream lost messages."))
+	if err != nil {
+		return err
+	}
 	m.gauges, err = meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		o.ObserveFloat64(lag, s.progress.lag().Seconds())
 		o.ObserveInt64(tails, int64(s.hub.open()))
 		if us := m.oldestUS.Load(); us != 0 {
 			o.ObserveFloat64(oldest, s.now().Sub(time.UnixMicro(us)).Seconds())
 		}
+		for _, f := range s.followers {
+			n := int64(0)
+			if f.waits.Load() {
+				n = 1
+			}
+			o.ObserveInt64(waits, n, metric.WithAttributes(attribute.String("stream", string(f.stream))))
+		}
 		return nil
-	}, lag, tails, oldest)
+	}, lag, tails, oldest, waits)
 	return err
 }
 

@@ -181,7 +181,8 @@ func (p *progress) lag() time.Duration {
 // of every stream and nothing was on its way between them.
 func (l *look) quiet(at map[queue.Stream]StoredPosition) bool {
 	ends := func(s queue.Stream, i queue.Info) bool {
-		return i.Last == 0 || at[s].Epoch == i.Epoch && at[s].Sequence == i.Last
+		// The time tells the last message from another one that has its place.
+		return i.Last == 0 || at[s].Epoch == i.Epoch && at[s].Sequence == i.Last && (i.Messages == 0 || at[s].TimeUS == i.LastTime.UnixMicro())
 	}
 	return !l.moved && l.settled && ends(queue.Events, l.events) && ends(queue.Scored, l.scored) && ends(queue.Dead, l.dead)
 }

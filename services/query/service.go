@@ -176,6 +176,7 @@ func (s *Service) Start(ctx context.Context) error {
 	s.accepted.follower = s.follow(queue.ConsumerConfig{
 		Stream: queue.Events, Name: balanceConsumer, HeadersOnly: true, MaxPending: 2 * gatherMessages,
 	}, s.accepted.session)
+	s.accepted.follower.byTime = true
 	d := &dead{store: s.store, positions: s.positions, metrics: s.metrics, now: s.now}
 	d.follower = s.follow(queue.ConsumerConfig{Stream: queue.Dead, Name: deadConsumer, MaxPending: 2 * deadMessages}, d.session)
 

@@ -52,8 +52,7 @@ func (w *worker) addLetter(j *job, index int, counts string, d *pipelinev1.DeadL
 		return fmt.Errorf("dead letter: %w", err)
 	}
 	out := queue.Outgoing{
-		ID: "d-" + strconv.FormatUint(d.SourceEpoch, 10) + "-" + strconv.FormatUint(d.SourceSequence, 10) +
-			"-" + strconv.Itoa(index),
+		ID:   "d-" + placeOf(&j.msg) + "-" + strconv.Itoa(index),
 		Data: data,
 	}
 	if counts != "" {

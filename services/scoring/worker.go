@@ -248,10 +248,9 @@ func (w *worker) publishJob(ctx context.Context, j *job) error {
 }
 
 func (w *worker) publishScored(ctx context.Context, j *job) error {
-	p := j.msg.Position
 	return w.publish(ctx, queue.Scored, queue.Outgoing{
 		Header: scoredHeader(j),
-		ID:     "s-" + strconv.FormatUint(p.Epoch, 10) + "-" + strconv.FormatUint(p.Sequence, 10),
+		ID:     "s-" + placeOf(&j.msg),
 		Data:   j.out,
 	})
 }
@@ -278,6 +277,12 @@ func (w *worker) publish(ctx context.Context, stream queue.Stream, out queue.Out
 			return ctx.Err()
 		}
 	}
+}
+
+// placeOf names a message of EVENTS for the ids of what it becomes: its place
+// and, since a stream that lost its end gives places out again, its time.
+func placeOf(m *queue.Message) string {
+	return strconv.FormatUint(m.Position.Epoch, 10) + "-" + strconv.FormatUint(m.Position.Sequence, 10) + "-" + strconv.FormatInt(m.Time.UnixMicro(), 36)
 }
 
 // inTrouble notes and logs that a part of the queue does not work, once for each

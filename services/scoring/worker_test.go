@@ -331,11 +331,11 @@ func TestMessageThatNeverEnds(t *testing.T) {
 	w := &worker{cfg: quick(), analyzer: analyzer{&fixed{}, noLogger()}, now: time.Now}
 	data, err := proto.Marshal(&pipelinev1.EventBatch{Events: texts("m", 3)})
 	require.NoError(t, err)
-	j := newJob(queue.Message{Data: data, Deliveries: w.cfg.MaxDeliveries + 1, Position: queue.Position{Epoch: 9, Sequence: 8}})
+	j := newJob(queue.Message{Data: data, Time: time.UnixMicro(36), Deliveries: w.cfg.MaxDeliveries + 1, Position: queue.Position{Epoch: 9, Sequence: 8}})
 	require.NoError(t, w.process(t.Context(), j))
 	require.Empty(t, j.out)
 	require.Len(t, j.letters, 3)
-	require.Equal(t, "d-9-8-2", j.letters[2].ID)
+	require.Equal(t, "d-9-8-10-2", j.letters[2].ID)
 }
 
 func TestPauseDoublesAndIsBounded(t *testing.T) {

@@ -53,11 +53,12 @@ type consumer struct {
 	lastCame time.Time // when something last came or was asked first
 
 	// For ordered.
-	lastSeq   uint64 // the last message that went into buf, or the start
-	nextDseq  uint64 // the consumer sequence that must come next
-	anyFirst  bool   // the next message may have any sequence
-	gapTo     uint64 // the next message may have this one: those before it were deleted
-	rewound   uint64 // messages up to here were delivered before, rewinds times
+	lastSeq   uint64    // the last message that went into buf, or the start
+	lastTime  time.Time // when it came; zero is unknown
+	nextDseq  uint64    // the consumer sequence that must come next
+	anyFirst  bool      // the next message may have any sequence
+	gapTo     uint64    // the next message may have this one: those before it were deleted
+	rewound   uint64    // messages up to here were delivered before, rewinds times
 	rewinds   int
 	rewinding bool // between Nak and the restart
 }
@@ -165,15 +166,20 @@ func (c *consumer) openOrdered(ctx context.Context, after queue.Position) error 
 	}
 	info := infoOf(si)
 	fromStart := after == queue.Position{}
-	if err := checkPosition(info, after); err != nil && !fromStart {
-		return err
+	if !fromStart {
+		if err := checkPosition(info, after); err != nil {
+			return err
+		}
+		if err := checkMessage(ctx, st, info, after.Sequence, c.cfg.StartAfterTime); err != nil {
+			return err
+		}
 	}
-	if err := c.remake(ctx, st, after.Sequence); err != nil {
+	if err := c.remake(ctx, st, after.Sequence, fromStart); err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.epoch = info.Epoch
+	c.epoch, c.lastTime = info.Epoch, c.cfg.StartAfterTime
 	c.lastSeq, c.nextDseq, c.anyFirst = after.Sequence, 1, fromStart
 	return nil
 }
@@ -192,12 +198,33 @@ func checkPosition(info queue.Info, after queue.Position) error {
 	}
 }
 
-// remake deletes the ordered consumer and makes it to begin after a sequence.
-func (c *consumer) remake(ctx context.Context, st jetstream.Stream, after uint64) error {
+// checkMessage returns ErrPositionLost when the message at a sequence is not the
+// one that came at the time. A message that was removed, or a time that is not
+// known, proves nothing.
+func checkMessage(ctx context.Context, st jetstream.Stream, info queue.Info, seq uint64, came time.Time) error {
+	if came.IsZero() || seq < info.First || seq > info.Last {
+		return nil
+	}
+	m, err := st.GetMsg(ctx, seq)
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return nil
+	case err != nil:
+		return apiError(ctx, err)
+	case m.Time.UnixMicro() != came.UnixMicro():
+		return fmt.Errorf("%w: another message stands at %d, of %s instead of %s: the stream lost its end and grew again",
+			queue.ErrPositionLost, seq, m.Time.UTC().Format(time.RFC3339Nano), came.UTC().Format(time.RFC3339Nano))
+	}
+	return nil
+}
+
+// remake deletes the ordered consumer and makes it to begin after a sequence, or
+// with fromStart after the time that was asked for, if one was.
+func (c *consumer) remake(ctx context.Context, st jetstream.Stream, after uint64, fromStart bool) error {
 	if err := st.DeleteConsumer(ctx, c.cfg.Name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return apiError(ctx, err)
 	}
-	_, err := st.CreateConsumer(ctx, jetstream.ConsumerConfig{
+	cc := jetstream.ConsumerConfig{
 		Durable:       c.cfg.Name,
 		DeliverPolicy: jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:   after + 1,
@@ -207,8 +234,12 @@ func (c *consumer) remake(ctx context.Context, st jetstream.Stream, after uint64
 		MaxAckPending: c.cfg.MaxPending,
 		HeadersOnly:   c.cfg.HeadersOnly,
 		Metadata:      map[string]string{ownerKey: c.owner},
-	})
-	if err != nil {
+	}
+	if fromStart && !c.cfg.StartAfterTime.IsZero() {
+		from := c.cfg.StartAfterTime.Truncate(time.Microsecond).Add(time.Microsecond)
+		cc.DeliverPolicy, cc.OptStartSeq, cc.OptStartTime = jetstream.DeliverByStartTimePolicy, 0, &from
+	}
+	if _, err := st.CreateConsumer(ctx, cc); err != nil {
 		return apiError(ctx, err)
 	}
 	return nil

@@ -189,10 +189,10 @@ func (c *consumer) askAgain() {
 func (c *consumer) restartOrdered(ctx context.Context) error {
 	c.mu.Lock()
 	after := queue.Position{Epoch: c.epoch, Sequence: c.lastSeq}
-	fromStart, rewinds := c.anyFirst, c.rewinds
+	fromStart, rewinds, came := c.anyFirst, c.rewinds, c.lastTime
 	c.rewinding = true
 	c.mu.Unlock()
-	err := c.remakeAfter(ctx, after, fromStart, rewinds)
+	err := c.remakeAfter(ctx, after, came, fromStart, rewinds)
 	if err != nil && !errors.Is(err, queue.ErrPositionLost) && !errors.Is(err, queue.ErrClosed) {
 		// Try again; nothing is delivered until it works.
 		time.AfterFunc(takeoverWait, func() { c.poke(wakeGap) })
@@ -200,7 +200,7 @@ func (c *consumer) restartOrdered(ctx context.Context) error {
 	return err
 }
 
-func (c *consumer) remakeAfter(ctx context.Context, after queue.Position, fromStart bool, rewinds int) error {
+func (c *consumer) remakeAfter(ctx context.Context, after queue.Position, came time.Time, fromStart bool, rewinds int) error {
 	st, si, err := c.q.stream(ctx, c.cfg.Stream)
 	if err != nil {
 		return err
@@ -216,6 +216,11 @@ func (c *consumer) remakeAfter(ctx context.Context, after queue.Position, fromSt
 	if err := checkPosition(info, after); err != nil {
 		return err
 	}
+	if !fromStart {
+		if err := checkMessage(ctx, st, info, after.Sequence, came); err != nil {
+			return err
+		}
+	}
 	next, err := nextAfter(ctx, st, after.Sequence)
 	if err != nil {
 		return err
@@ -223,7 +228,7 @@ func (c *consumer) remakeAfter(ctx context.Context, after queue.Position, fromSt
 	if err := c.subscribe(); err != nil {
 		return err
 	}
-	if err := c.remake(ctx, st, after.Sequence); err != nil {
+	if err := c.remake(ctx, st, after.Sequence, fromStart); err != nil {
 		return err
 	}
 	c.q.stats.consumersRemade.Add(1)
@@ -298,7 +303,7 @@ func (c *consumer) rewindTo(seq uint64, delay time.Duration) error {
 	}
 	c.rewound = max(c.rewound, taken)
 	c.rewinds++
-	c.lastSeq = seq - 1
+	c.lastSeq, c.lastTime = seq-1, time.Time{}
 	c.rewinding = true
 	c.takeAll()
 	time.AfterFunc(delay, func() { c.poke(wakeGap) })

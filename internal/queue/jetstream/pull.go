@@ -176,7 +176,7 @@ func (c *consumer) inOrder(d delivery, m *queue.Message) (bool, wake) {
 		c.pull.left = 0
 		return false, wakeGap
 	}
-	c.lastSeq, c.nextDseq, c.anyFirst = d.stream, d.consumer+1, false
+	c.lastSeq, c.lastTime, c.nextDseq, c.anyFirst = d.stream, d.time, d.consumer+1, false
 	m.Deliveries = 1
 	if d.stream <= c.rewound {
 		m.Deliveries += c.rewinds

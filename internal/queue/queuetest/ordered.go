@@ -178,6 +178,51 @@ func testPositionLostWhileReading(t *testing.T, h Harness) {
 	require.ErrorIs(t, err, queue.ErrPositionLost, "it stays so")
 }
 
+// testStartAfterTime: a place counts only with the message that was there, and
+// a time alone is a place too.
+func testStartAfterTime(t *testing.T, h Harness) {
+	q := open(t, h)
+	last := publish(t, q, 0, 10)
+	c := consume(t, q, queue.ConsumerConfig{StartAfter: &queue.Position{}})
+	ms := fetch(t, c, 10)
+	at := func(seq uint64, came time.Time) (queue.Consumer, error) {
+		return q.Consume(within(t), queue.ConsumerConfig{
+			Stream: queue.Events, Name: "placed", StartAfter: &queue.Position{Epoch: last.Epoch, Sequence: seq}, StartAfterTime: came,
+		})
+	}
+	for _, seq := range []uint64{1, 5, 10} {
+		got, err := at(seq, ms[seq-1].Time.Truncate(time.Microsecond))
+		require.NoError(t, err)
+		if seq < 10 {
+			follows(t, seq, fetch(t, got, 10-int(seq)))
+		}
+		require.NoError(t, got.Close())
+		for _, other := range []time.Duration{-time.Millisecond, time.Millisecond} {
+			_, err = at(seq, ms[seq-1].Time.Add(other))
+			require.ErrorIs(t, err, queue.ErrPositionLost, "another message stands at %d", seq)
+		}
+	}
+	require.NoError(t, q.Trim(within(t), queue.Events, 4))
+	got, err := at(4, ms[3].Time.Add(time.Hour))
+	require.NoError(t, err, "what was removed proves nothing")
+	require.NoError(t, got.Close())
+
+	for _, c := range []struct {
+		after time.Time
+		first uint64
+	}{{ms[0].Time, 5}, {ms[9].Time.Add(-time.Hour), 5}, {ms[6].Time, 8}, {ms[9].Time, 11}} {
+		got := consume(t, q, queue.ConsumerConfig{Name: "later", StartAfter: &queue.Position{}, StartAfterTime: c.after})
+		if c.first <= 10 {
+			follows(t, c.first-1, fetch(t, got, 11-int(c.first)))
+		} else {
+			nothing(t, got)
+			last := publish(t, q, 10, 1)
+			require.Equal(t, last, fetch(t, got, 1)[0].Position)
+		}
+		require.NoError(t, got.Close())
+	}
+}
+
 func testEpochAndRestart(t *testing.T, h Harness) {
 	q := h.Open(t)
 	before := map[queue.Stream]queue.Info{}

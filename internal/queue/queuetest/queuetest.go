@@ -66,6 +66,7 @@ func Run(t *testing.T, fresh func(t *testing.T) Harness) {
 		{"OrderedTakeover", testOrderedTakeover},
 		{"PositionLost", testPositionLost},
 		{"PositionLostWhileReading", testPositionLostWhileReading},
+		{"StartAfterTime", testStartAfterTime},
 		{"EpochAndRestart", testEpochAndRestart},
 		{"FullStream", testFullStream},
 		{"Trim", testTrim},

@@ -1,0 +1,104 @@
+package jetstream
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/synapse-analytics/synapse/internal/queue"
+	"github.com/synapse-analytics/synapse/internal/queue/natstest"
+)
+
+// TestStreamLostItsEnd: a server that comes back with an older copy of its
+// streams has the same epoch and gives the same sequences out again. A reader
+// that has been further never takes what stands there now for what it knows.
+func TestStreamLostItsEnd(t *testing.T) {
+	servers := startServers(t, natstest.Options{})
+	n := servers.Nodes[0]
+	cfg := configOf(servers, natstest.Options{})
+	cfg.Watchdog = time.Second
+	q := openClosed(t, cfg)
+	var last queue.Position
+	publish := func(count int) {
+		t.Helper()
+		for i := range count {
+			require.Eventually(t, func() bool {
+				var err error
+				last, _, err = q.Publish(t.Context(), queue.Events, queue.Outgoing{Data: fmt.Append(nil, i)})
+				return err == nil
+			}, 30*time.Second, 20*time.Millisecond)
+		}
+	}
+	fetch := func(c queue.Consumer, count int) (m queue.Message) {
+		t.Helper()
+		for range count {
+			ms, err := c.Fetch(t.Context(), 1)
+			require.NoError(t, err)
+			m = ms[0]
+			require.NoError(t, m.Ack())
+		}
+		return m
+	}
+	publish(10)
+	shared, err := q.Consume(t.Context(), queue.ConsumerConfig{Stream: queue.Events, Name: "shared"})
+	require.NoError(t, err)
+	defer shared.Close()
+	fetch(shared, 10)
+
+	copied := filepath.Join(t.TempDir(), "copy")
+	require.NoError(t, n.Kill())
+	require.NoError(t, os.CopyFS(copied, os.DirFS(n.Dir())))
+	require.NoError(t, n.Run())
+
+	publish(10)
+	open := func(name string, at queue.Position, came time.Time) (queue.Consumer, error) {
+		return q.Consume(t.Context(), queue.ConsumerConfig{Stream: queue.Events, Name: name, StartAfter: &at, StartAfterTime: came})
+	}
+	reader, err := open("reader", queue.Position{}, time.Time{})
+	require.NoError(t, err)
+	defer reader.Close()
+	m := fetch(reader, 20)
+	require.Equal(t, last, m.Position)
+	fetch(shared, 10)
+
+	require.NoError(t, n.Kill())
+	require.NoError(t, n.Wipe())
+	require.NoError(t, os.CopyFS(n.Dir(), os.DirFS(copied)))
+	require.NoError(t, n.Run())
+	var info queue.Info
+	require.Eventually(t, func() bool {
+		info, err = q.Info(t.Context(), queue.Events)
+		return err == nil
+	}, 30*time.Second, 20*time.Millisecond)
+	require.Equal(t, m.Position.Epoch, info.Epoch, "the same stream")
+	require.EqualValues(t, 10, info.Last)
+	_, err = open("opened", m.Position, m.Time)
+	require.ErrorIs(t, err, queue.ErrPositionLost)
+	require.ErrorContains(t, err, "ends at 10")
+
+	publish(15)
+	require.Greater(t, last.Sequence, m.Position.Sequence, "it has grown past the position")
+	_, err = open("opened", m.Position, m.Time)
+	require.ErrorIs(t, err, queue.ErrPositionLost)
+	require.ErrorContains(t, err, "another message stands at 20")
+	c, err := open("opened", queue.Position{}, m.Time)
+	require.NoError(t, err)
+	require.EqualValues(t, 11, fetch(c, 1).Position.Sequence, "what came after the loss begins where the copy ended")
+	require.EqualValues(t, 25, fetch(c, 14).Position.Sequence)
+	require.NoError(t, c.Close())
+
+	// The reader that was open all the time finds it too.
+	_, err = reader.Fetch(t.Context(), 1)
+	require.ErrorIs(t, err, queue.ErrPositionLost)
+	// The shared one, whose state the server keeps, gets all that is new.
+	seen := map[uint64]bool{}
+	for len(seen) < 15 {
+		if m := fetch(shared, 1); m.Position.Sequence > 10 {
+			seen[m.Position.Sequence] = true
+		}
+	}
+}
