@@ -16,9 +16,9 @@ import (
 // killed, and the backup restored into a new place with the same queue. Every
 // acknowledged event is stored and counted once.
 func TestRestore(t *testing.T) {
-	for _, shape := range []harness.Shape{harness.AllInOne, harness.Apart} {
-		t.Run(string(shape), func(t *testing.T) {
-			c := harness.Start(t, shape)
+	for _, profile := range harness.Profiles(harness.Embedded, harness.Servers) {
+		t.Run(string(profile), func(t *testing.T) {
+			c := harness.Start(t, profile)
 			l := newLedger(c)
 			for w := range 8 {
 				l.wg.Go(func() { l.write(w) })
@@ -44,9 +44,9 @@ func TestRestore(t *testing.T) {
 // there, what came after it is lost and nothing else; new events are stored and counted
 // once.
 func TestRestoreWithoutQueue(t *testing.T) {
-	for _, shape := range []harness.Shape{harness.AllInOne, harness.Apart} {
-		t.Run(string(shape), func(t *testing.T) {
-			c := harness.Start(t, shape)
+	for _, profile := range harness.Profiles(harness.Embedded, harness.Servers) {
+		t.Run(string(profile), func(t *testing.T) {
+			c := harness.Start(t, profile)
 			kept := c.Ingest(numbered("kept", 500)...)
 			c.Settle()
 			dir := backUp(t, c)
@@ -69,7 +69,9 @@ func TestRestoreWithoutQueue(t *testing.T) {
 			}
 			out, errOut, code := c.CLI("verify")
 			require.Equal(t, 0, code, "%s%s", out, errOut)
-			require.NotContains(t, c.Main().Log(), "panic")
+			for _, name := range c.Processes() {
+				require.NotContains(t, c.Process(name).Log(), "panic", name)
+			}
 		})
 	}
 }

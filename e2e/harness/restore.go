@@ -1,7 +1,6 @@
 package harness
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -9,24 +8,27 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// KillAll ends every process of the product and its NATS server at once (SIGKILL). The
-// database server stays.
+// KillAll ends every process of the product and its NATS servers at once (SIGKILL).
+// The database server stays.
 func (c *Cluster) KillAll() {
 	c.t.Helper()
-	for name := range c.procs {
+	for _, name := range c.Processes() {
 		c.Kill(name)
+	}
+	if c.nats == nil {
+		return
+	}
+	for _, n := range c.nats.Nodes {
+		require.NoError(c.t, n.Kill())
 	}
 }
 
 // StoreArgs are the arguments that lead commands that look after the stores to them.
 func (c *Cluster) StoreArgs() []string {
-	if c.Shape == AllInOne {
-		return []string{"--data", c.Dir}
-	}
 	out := []string{"--data", c.Dir}
-	for _, role := range []string{"auth", "query"} {
-		for _, a := range c.args["synapse-"+role] {
-			if strings.HasPrefix(a, "stores."+role+".url=") {
+	if c.Profile != Embedded {
+		for _, a := range c.args[c.Role("query")[0]] {
+			if strings.HasPrefix(a, "stores.") {
 				out = append(out, "--set", a)
 			}
 		}
@@ -40,38 +42,46 @@ func (c *Cluster) Move(freshQueue bool) {
 	c.t.Helper()
 	old := c.Dir
 	c.Dir = c.t.TempDir()
-	for name, args := range c.args {
-		args = slices.Clone(args)
+	urls := map[string]string{}
+	for _, name := range c.Processes() {
+		args := slices.Clone(c.args[name])
 		for i, a := range args {
-			switch {
-			case a == old:
-				args[i] = c.Dir
+			switch key, _, _ := strings.Cut(a, "="); {
+			case a == old || strings.HasPrefix(a, old+"/"):
+				args[i] = c.Dir + strings.TrimPrefix(a, old)
 			case strings.HasPrefix(a, "stores."):
-				url, err := c.postgres.NewDatabase()
-				require.NoError(c.t, err)
-				key, _, _ := strings.Cut(a, "=")
-				args[i] = key + "=" + url
+				if urls[key] == "" {
+					url, err := c.postgres.NewDatabase()
+					require.NoError(c.t, err)
+					urls[key] = c.both(url)
+				}
+				args[i] = key + "=" + urls[key]
 			}
 		}
-		if c.Shape == AllInOne && !freshQueue {
+		if c.Profile == Embedded && !freshQueue {
 			args = append(args, "--set", "queue.dir="+filepath.Join(old, "queue"))
 		}
 		c.args[name] = args
 	}
-	if c.Shape == Apart && freshQueue {
-		require.NoError(c.t, os.RemoveAll(filepath.Join(old, "nats")))
+	if c.nats != nil && freshQueue {
+		for _, n := range c.nats.Nodes {
+			require.NoError(c.t, n.Wipe())
+		}
 	}
 }
 
 // StartAll starts every process again.
 func (c *Cluster) StartAll() {
 	c.t.Helper()
-	if c.Shape == AllInOne {
-		c.StartProcess("synapse")
-		return
+	if c.nats != nil {
+		for _, n := range c.nats.Nodes {
+			require.NoError(c.t, n.Spawn())
+		}
+		for _, n := range c.nats.Nodes {
+			require.NoError(c.t, n.WaitHealthy())
+		}
 	}
-	c.StartProcess("nats-server")
-	for _, role := range []string{"auth", "ingest", "scoring", "query", "gateway"} {
-		c.StartProcess("synapse-" + role)
+	for _, name := range c.Processes() {
+		c.StartProcess(name)
 	}
 }

@@ -50,13 +50,18 @@ func (c *Cluster) startPostgres() (settings []string) {
 	for _, role := range []string{"auth", "query"} { // a database each
 		url, err := c.postgres.NewDatabase()
 		require.NoError(c.t, err)
-		if c.standby != nil {
-			both := fmt.Sprintf("127.0.0.1:%d,127.0.0.1:%d/", c.postgres.Port, c.standby.Port)
-			url = strings.Replace(url, fmt.Sprintf("127.0.0.1:%d/", c.postgres.Port), both, 1) + "&target_session_attrs=read-write"
-		}
-		settings = append(settings, "stores."+role+".url="+url)
+		settings = append(settings, "stores."+role+".url="+c.both(url))
 	}
 	return settings
+}
+
+// both adds the replica, if there is one, to the URL of a database.
+func (c *Cluster) both(url string) string {
+	if c.standby == nil {
+		return url
+	}
+	hosts := fmt.Sprintf("127.0.0.1:%d,127.0.0.1:%d/", c.postgres.Port, c.standby.Port)
+	return strings.Replace(url, fmt.Sprintf("127.0.0.1:%d/", c.postgres.Port), hosts, 1) + "&target_session_attrs=read-write"
 }
 
 func (c *Cluster) stopServers() {
