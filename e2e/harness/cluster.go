@@ -39,8 +39,8 @@ const (
 	Clustered Profile = "cluster"
 )
 
-// replicas is how many processes of each role run apart.
-const replicas = 2
+// defaultReplicas is how many processes of each role run apart.
+const defaultReplicas = 2
 
 // roles in the order in which they start.
 var roles = []string{"auth", "ingest", "scoring", "query", "gateway"}
@@ -78,10 +78,12 @@ type Cluster struct {
 	// Creds are the first start's credentials.
 	Creds Credentials
 
-	t     testing.TB
-	env   []string
-	procs map[string]*Process
-	args  map[string][]string
+	t        testing.TB
+	replicas int
+	binDir   string
+	env      []string
+	procs    map[string]*Process
+	args     map[string][]string
 
 	servers
 }
@@ -160,7 +162,7 @@ var given sync.Map
 // ready. It is stopped, and its logs kept on failure, when the test ends.
 func Start(t testing.TB, profile Profile, opts ...Option) *Cluster {
 	t.Helper()
-	c := &Cluster{Profile: profile, t: t, Dir: t.TempDir(), procs: map[string]*Process{}, args: map[string][]string{}}
+	c := &Cluster{Profile: profile, t: t, replicas: defaultReplicas, Dir: t.TempDir(), procs: map[string]*Process{}, args: map[string][]string{}}
 	for _, o := range opts {
 		o(c)
 	}
@@ -180,7 +182,7 @@ func (c *Cluster) startEmbedded() {
 	http, grpc := FreeAddr(c.t), FreeAddr(c.t)
 	c.URLs, c.GRPCs = []string{"http://" + http}, []string{grpc}
 	c.args["synapse"] = []string{
-		"serve", "--config", example(c.t, "single"), "--data", c.Dir, "--http-addr", http, "--grpc-addr", grpc,
+		"serve", "--config", c.example("single"), "--data", c.Dir, "--http-addr", http, "--grpc-addr", grpc,
 		"--admin-addr", FreeAddr(c.t), "--set", "queue.free_floor_bytes=0",
 	}
 	c.StartProcess("synapse")
@@ -190,22 +192,22 @@ func (c *Cluster) startEmbedded() {
 func (c *Cluster) startApart(settings []string) {
 	addr := map[string][]string{}
 	for _, role := range roles {
-		for range replicas {
+		for range c.replicas {
 			addr[role] = append(addr[role], FreeAddr(c.t))
 		}
 	}
 	c.GRPCs = addr["gateway"]
-	for range replicas {
+	for range c.replicas {
 		c.URLs = append(c.URLs, "http://"+FreeAddr(c.t))
 	}
 	for _, role := range roles {
-		for i := range replicas {
+		for i := range c.replicas {
 			dir := filepath.Join(c.Dir, fmt.Sprintf("%s-%d", role, i+1))
 			if role == "auth" && i == 0 {
 				dir = c.Dir
 			}
 			args := []string{
-				"--config", example(c.t, string(c.Profile)), "--data", dir, "--grpc-addr", addr[role][i], "--admin-addr", FreeAddr(c.t),
+				"--config", c.example(string(c.Profile)), "--data", dir, "--grpc-addr", addr[role][i], "--admin-addr", FreeAddr(c.t),
 				"--http-addr", strings.TrimPrefix(c.URLs[i], "http://"),
 			}
 			for _, peer := range roles[:len(roles)-1] {
@@ -221,9 +223,14 @@ func (c *Cluster) startApart(settings []string) {
 	}
 }
 
-// example is the path of a configuration in deploy/examples.
-func example(t testing.TB, name string) string {
-	return filepath.Join(moduleDir(t), "..", "deploy", "examples", name+".yaml")
+// example is the path of a configuration in deploy/examples, of the version whose
+// programs run.
+func (c *Cluster) example(name string) string {
+	root := filepath.Join(moduleDir(c.t), "..")
+	if c.binDir != "" {
+		root = filepath.Dir(c.binDir)
+	}
+	return filepath.Join(root, "deploy", "examples", name+".yaml")
 }
 
 // Processes are the names of the processes, in the order in which they start.
@@ -244,7 +251,7 @@ func (c *Cluster) Role(role string) []string {
 		return []string{"synapse"}
 	}
 	var names []string
-	for i := range replicas {
+	for i := range c.replicas {
 		names = append(names, fmt.Sprintf("synapse-%s-%d", role, i+1))
 	}
 	return names
@@ -269,7 +276,7 @@ func (c *Cluster) SpawnProcess(name string) *Process {
 			p.Admin = "http://" + args[i+1]
 		}
 	}
-	p.cmd = exec.Command(Bin(c.t, strings.TrimRight(name, "-0123456789")), args...)
+	p.cmd = exec.Command(c.binary(strings.TrimRight(name, "-0123456789")), args...)
 	p.cmd.Env = append(cleanEnv(), c.env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -375,7 +382,7 @@ func (c *Cluster) readCredentials() {
 // CLI runs the command `synapse` against the cluster.
 func (c *Cluster) CLI(args ...string) (stdout, stderr string, code int) {
 	c.t.Helper()
-	cmd := exec.Command(Bin(c.t, "synapse"), args...)
+	cmd := exec.Command(c.binary("synapse"), args...)
 	cmd.Env = append(cleanEnv(), "SYNAPSE_SERVER="+strings.Join(c.GRPCs, ","), "SYNAPSE_KEY="+c.Creds.AdminKey, "HOME="+c.Dir, "XDG_CACHE_HOME="+filepath.Join(c.Dir, "cache"),
 		"SYNAPSE_EMAIL="+c.Creds.AdminEmail, "SYNAPSE_PASSWORD="+c.Creds.AdminPassword)
 	cmd.Dir = c.Dir
