@@ -85,3 +85,13 @@ func (c *Cluster) StartAll() {
 		c.StartProcess(name)
 	}
 }
+
+// Set gives every process of the product, from its next start on, a field of the
+// configuration.
+func (c *Cluster) Set(field, value string) {
+	for name := range c.args {
+		if name != "nats-server" {
+			c.args[name] = append(slices.Clone(c.args[name]), "--set", field+"="+value)
+		}
+	}
+}
