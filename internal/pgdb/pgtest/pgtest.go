@@ -281,6 +281,19 @@ func Config(url string) pgdb.Config {
 	return c
 }
 
+// Size is that of the server's databases in bytes.
+func (s *Server) Size() (bytes int64, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.URL("postgres"))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	err = conn.QueryRow(ctx, "SELECT sum(pg_database_size(oid))::bigint FROM pg_database").Scan(&bytes)
+	return bytes, err
+}
+
 var databases atomic.Int64
 
 // NewDatabase makes an empty database and returns its URL.
