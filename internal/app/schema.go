@@ -150,7 +150,7 @@ func Migrate(ctx context.Context, cfg Config, roles []Role, log *slog.Logger) er
 // awaitSchemas waits until no step is missing, if the process may not apply it itself.
 // Readiness says meanwhile what it waits for.
 func (a *App) awaitSchemas(ctx context.Context) error {
-	if a.cfg.Stores.Migrate != migrateCheck {
+	if a.cfg.Stores.MigratesAtStart() {
 		return nil
 	}
 	for waited := false; ; waited = true {

@@ -22,6 +22,9 @@ type Stores struct {
 	Query   pgdb.Config `config:"query" doc:"The data of query."`
 }
 
+// MigratesAtStart says whether a process applies the steps that are missing.
+func (s Stores) MigratesAtStart() bool { return s.Migrate == migrateAuto }
+
 // Validate reports every rule that is broken.
 func (s Stores) Validate() error {
 	if s.Migrate != migrateAuto && s.Migrate != migrateCheck {

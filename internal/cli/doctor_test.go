@@ -26,6 +26,17 @@ func TestDoctorLooksAtStores(t *testing.T) {
 	require.Regexp(t, `^PostgreSQL \d+\.\d+ answers in [\d.]+ ms, clocks \d+ ms apart, \d+ of 100 connections used$`, found["store auth"]["detail"])
 	require.Equal(t, false, found["store query"]["ok"])
 	require.Contains(t, found["store query"]["try"], "correct url")
+	require.Equal(t, "lacks 0001_init; serve applies them", found["schema auth"]["detail"])
+	require.Equal(t, true, found["schema auth"]["ok"])
+	require.Nil(t, found["schema query"])
+
+	data := t.TempDir()
+	out, _, _ = command(t, "", "doctor", "--output", "json", "--data", data, "--set", "stores.migrate=check")
+	require.Contains(t, out, `"check":"schema query","ok":false,"detail":"lacks 0001_init, 0002_extras","try":"synapse migrate up"`)
+	_, errOut, code := command(t, "", "migrate", "up", "--output", "json", "--data", data)
+	require.Zero(t, code, errOut)
+	out, _, _ = command(t, "", "doctor", "--output", "json", "--data", data, "--set", "stores.migrate=check")
+	require.Contains(t, out, `"check":"schema query","ok":true,"detail":"all 2 steps are applied"`)
 
 	out, _, _ = command(t, "", "doctor", "--output", "json", "--data", t.TempDir(),
 		"--set", "stores.auth.max_conns=200", "--set", "stores.auth.url="+url)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/synapse-analytics/synapse/internal/app"
@@ -28,6 +29,31 @@ func checkStores(ctx context.Context, cfg app.Config) []finding {
 		if s.c.URL != "" {
 			out = append(out, checkStore(ctx, "store "+s.name, s.c, s.conns))
 		}
+		out = append(out, checkSchema(ctx, cfg, s.name)...)
+	}
+	return out
+}
+
+// checkSchema looks whether the schema of a role's store is complete. A store that can
+// not be asked is another finding's.
+func checkSchema(ctx context.Context, cfg app.Config, role string) []finding {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	list, err := app.Schemas(ctx, cfg, []app.Role{app.Role(role)})
+	if err != nil {
+		return nil
+	}
+	var out []finding
+	for _, s := range list {
+		f := finding{Check: "schema " + role, OK: true, Detail: fmt.Sprintf("all %d steps are applied", len(s.Applied))}
+		if len(s.Missing) > 0 {
+			f.OK, f.Detail = cfg.Stores.MigratesAtStart(), "lacks "+strings.Join(s.Missing, ", ")
+			f.Try = "synapse migrate up"
+			if f.OK {
+				f.Detail, f.Try = f.Detail+"; serve applies them", ""
+			}
+		}
+		out = append(out, f)
 	}
 	return out
 }
