@@ -307,6 +307,25 @@ func TestMigrations(t *testing.T) {
 		"a failed migration leaves nothing")
 }
 
+// Processes that start at once apply each step once.
+func TestMigrateTakesTurns(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	var starts sync.WaitGroup
+	for range 4 {
+		db, err := Open(t.Context(), path, Options{Logger: quiet})
+		require.NoError(t, err)
+		starts.Go(func() {
+			if err := errors.Join(db.Migrate(t.Context(), steps), db.Close()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	starts.Wait()
+	s, err := FileSchema(t.Context(), path, steps)
+	require.NoError(t, err)
+	require.NoError(t, s.Err())
+}
+
 func TestWALIsTruncated(t *testing.T) {
 	// Automatic checkpoints are off in effect, so that only the truncation counts.
 	db := migrated(t, Options{MaxWALBytes: 1 << 20, CheckInterval: time.Millisecond, AutoCheckpointPages: 1 << 30})
