@@ -22,18 +22,19 @@ func (c *Cluster) startServers() []string {
 	return append(c.startNATS(), c.startPostgres()...)
 }
 
-// startNATS starts one server, or three with TLS and a password that are a cluster.
+// startNATS starts one server, or three with TLS and credentials that are a cluster.
 func (c *Cluster) startNATS() (settings []string) {
 	var o natstest.Options
 	if c.Profile == Clustered {
-		o = natstest.Options{Nodes: 3, TLS: true, User: "synapse", Password: "only a test's"}
+		o = natstest.Options{Nodes: 3, MutualTLS: true, Credentials: true}
 	}
 	var err error
 	c.nats, err = natstest.Start(o)
 	require.NoError(c.t, err)
 	settings = []string{"queue.url=" + c.nats.URL(), "queue.monitor_url=" + c.nats.MonitorURL()}
-	if o.TLS {
-		settings = append(settings, "queue.ca_file="+c.nats.CAFile, "queue.user="+o.User, "queue.password="+o.Password)
+	if o.MutualTLS {
+		settings = append(settings, "queue.ca_file="+c.nats.CAFile, "queue.cert_file="+c.nats.CertFile, "queue.key_file="+c.nats.KeyFile,
+			"queue.creds_file="+c.nats.CredsFile)
 	}
 	return settings
 }
@@ -107,13 +108,18 @@ func (c *Cluster) ServerKills() []ServerKill {
 		k := ServerKill{"nats " + n.Name, func() { require.NoError(c.t, n.Kill()) }, func() {
 			// Its copies are whole again: of three, one may be lost at a time.
 			require.NoError(c.t, n.Run())
-			require.NoError(c.t, n.WaitHealthy())
 		}}
 		if len(c.nats.Nodes) == 1 {
 			kill := k.Kill
 			k.Kill, k.Heal = func() { kill(); require.NoError(c.t, n.Spawn()) }, func() {}
 		}
 		kills = append(kills, k)
+	}
+	if n := c.nats.Nodes[0]; len(c.nats.Nodes) > 1 {
+		kills = append(kills, ServerKill{"nats " + n.Name + ", its disk lost", func() {
+			require.NoError(c.t, n.Kill())
+			require.NoError(c.t, n.Wipe())
+		}, func() { require.NoError(c.t, n.Run()) }})
 	}
 	return kills
 }
