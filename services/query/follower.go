@@ -59,6 +59,7 @@ type follower struct {
 	queue     Queue
 	positions *positions
 	resume    bool // Config.ResumeAfterLoss
+	metrics   *metrics
 	log       *slog.Logger
 	health    health
 	waits     atomic.Bool // for an operator, since the stream lost messages
@@ -149,12 +150,14 @@ func (f *follower) lost(ctx context.Context, at StoredPosition, cause error) (ag
 	switch {
 	case info.Epoch != at.Epoch:
 		log.ErrorContext(ctx, "the stream was created anew: reading it from its beginning; what the old one still held is lost if it was not stored")
+		f.metrics.positionLost(ctx, f.stream)
 		return true, later, nil
 	case f.resume:
 		log.ErrorContext(ctx, "the stream lost messages: reading what is left, as resume_after_loss says")
 		if f.byTime {
 			later = timeOf(at)
 		}
+		f.metrics.positionLost(ctx, f.stream)
 		return true, later, nil
 	default:
 		log.ErrorContext(ctx, "the stream lost messages; waiting for a decision")

@@ -8,6 +8,8 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+
+	"github.com/synapse-analytics/synapse/internal/queue"
 )
 
 // scopeName names the tracer and meter.
@@ -17,7 +19,7 @@ const scopeName = "github.com/synapse-analytics/synapse/services/query"
 type metrics struct {
 	storedEvents, duplicates, conflicts metric.Int64Counter
 	repeated, deadLetters, badHeaders   metric.Int64Counter
-	withheld, removed                   metric.Int64Counter
+	withheld, removed, lost             metric.Int64Counter
 	oldestUS                            atomic.Int64 // Expired.OldestUS
 	commit                              metric.Float64Histogram
 	rows                                metric.Int64Histogram
@@ -40,6 +42,7 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 	counter(&m.badHeaders, "synapse.query.headers.invalid", "{message}", "Messages of EVENTS without a readable count.")
 	counter(&m.withheld, "synapse.query.tail.withheld", "{event}", "Events left out of tails whose reader was too slow.")
 	counter(&m.removed, "synapse.query.events.removed", "{event}", "Events removed since they were older than the retention.")
+	counter(&m.lost, "synapse.query.positions.lost", "{position}", "Times that a reader went on in a stream that was created anew or had lost messages.")
 	var err error
 	m.commit, err = meter.Float64Histogram("synapse.query.commit.duration", metric.WithUnit("s"),
 		metric.WithDescription("Time of one transaction of scored events."),
@@ -116,6 +119,10 @@ func (m *metrics) expired(ctx context.Context, out Expired) {
 func (m *metrics) dead(ctx context.Context, n int) { m.deadLetters.Add(ctx, int64(n)) }
 
 func (m *metrics) headerFault(ctx context.Context) { m.badHeaders.Add(ctx, 1) }
+
+func (m *metrics) positionLost(ctx context.Context, stream queue.Stream) {
+	m.lost.Add(ctx, 1, metric.WithAttributes(attribute.String("stream", string(stream))))
+}
 
 func (m *metrics) left(ctx context.Context, n int) {
 	if n > 0 {

@@ -206,7 +206,7 @@ var errNotYet = errors.New("has not begun yet; wait")
 func (s *Service) follow(cfg queue.ConsumerConfig, session func(context.Context, queue.Consumer, uint64, queue.Position) error) *follower {
 	f := &follower{
 		stream: cfg.Stream, config: cfg, session: session, queue: s.queue, positions: s.positions,
-		resume: s.cfg.ResumeAfterLoss, log: s.log, fatal: s.fatal,
+		resume: s.cfg.ResumeAfterLoss, metrics: s.metrics, log: s.log, fatal: s.fatal,
 	}
 	s.followers = append(s.followers, f)
 	return f

@@ -43,6 +43,9 @@ func TestConfigValidate(t *testing.T) {
 		{"open_timeout", func(c *Config) { c.OpenTimeout = 0 }},
 		{"cert_file", func(c *Config) { c.CertFile = "a" }},
 		{"password", func(c *Config) { c.Password = "secret" }},
+		{"monitor_url", func(c *Config) { c.MonitorURL = "http://a:8222" }},
+		{"monitor_url", func(c *Config) { c.Dir, c.URL, c.MonitorURL = "", "nats://a:4222", "http://a:8222,a:8222" }},
+		{"creds_file", func(c *Config) { c.CredsFile, c.NKeyFile = "a", "b" }},
 		{"url", func(c *Config) { c.Dir, c.URL = "", "a:b:c" }},
 		{"url", func(c *Config) { c.Dir, c.URL = "", "nats://me:secret@a:4222" }},
 	} {

@@ -9,7 +9,8 @@
 //   - embedded, sync "interval": death of the process; a loss of power may take
 //     what was acknowledged in the last sync_interval.
 //   - by URL: what the server's own sync_interval and the stream's replicas say.
-//     This package cannot see the server's setting; set "sync_interval: always".
+//     A server tells it on its monitoring port only (Config.MonitorURL); one that
+//     does not say always, or does not say, is told in log, metrics and Inspect.
 //
 // Bounds: a publish waits at most publish_timeout; at most 4096 messages and
 // 64 MiB are in flight per Queue; a consumer holds at most two fetches (never

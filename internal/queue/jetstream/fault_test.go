@@ -8,12 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	natsjs "github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
 	"github.com/synapse-analytics/synapse/internal/config"
 	"github.com/synapse-analytics/synapse/internal/queue"
+	"github.com/synapse-analytics/synapse/internal/queue/natstest"
 )
 
 func TestDiskFloor(t *testing.T) {
@@ -148,8 +148,8 @@ func TestServerRefusals(t *testing.T) {
 	cfg := testConfig()
 	cfg.OpenTimeout = time.Second
 
-	small := startServer(t, server.Options{StoreDir: t.TempDir(), MaxPayload: 1 << 20})
-	cfg.URL = small.ClientURL()
+	small := startServers(t, natstest.Options{MaxPayload: "1MB"})
+	cfg.URL = small.URL()
 	_, err := Open(t.Context(), cfg, quiet())
 	require.ErrorContains(t, err, "max_payload: 8MB")
 
@@ -158,20 +158,30 @@ func TestServerRefusals(t *testing.T) {
 	require.ErrorIs(t, err, queue.ErrUnavailable)
 	require.ErrorContains(t, err, "url")
 
-	secret := startServer(t, server.Options{StoreDir: t.TempDir(), Username: "me", Password: "pw"})
-	cfg.URL = secret.ClientURL()
+	secret := startServers(t, natstest.Options{User: "me", Password: "pw"})
+	cfg.URL = secret.URL()
 	_, err = Open(t.Context(), cfg, quiet())
 	require.Error(t, err)
 	cfg.User, cfg.Password = "me", config.Secret("pw")
 	openClosed(t, cfg)
+
+	keyed := startServers(t, natstest.Options{NKey: true})
+	cfg = configOf(keyed, natstest.Options{})
+	cfg.OpenTimeout = time.Second
+	openClosed(t, cfg)
+	cfg.NKeyFile = keyed.NKeyFile + ".none"
+	_, err = Open(t.Context(), cfg, quiet())
+	require.ErrorContains(t, err, "nkey_file: ")
+	cfg.NKeyFile = ""
+	_, err = Open(t.Context(), cfg, quiet())
+	require.Error(t, err)
 }
 
 // TestUnfitStreams: streams that would lose messages are refused, others are
 // brought to the configuration; no message goes.
 func TestUnfitStreams(t *testing.T) {
-	srv := startServer(t, server.Options{StoreDir: t.TempDir()})
-	cfg := testConfig()
-	cfg.URL, cfg.OpenTimeout = srv.ClientURL(), 5*time.Second
+	cfg := configOf(startServers(t, natstest.Options{}), natstest.Options{})
+	cfg.OpenTimeout = 5 * time.Second
 	q := mustOpen(t, cfg)
 	for range 5 {
 		_, _, err := q.Publish(t.Context(), queue.Events, queue.Outgoing{Data: make([]byte, 4<<20-100)})
@@ -220,9 +230,7 @@ func TestUnfitStreams(t *testing.T) {
 }
 
 func TestConcurrentOpen(t *testing.T) {
-	srv := startServer(t, server.Options{StoreDir: t.TempDir()})
-	cfg := testConfig()
-	cfg.URL = srv.ClientURL()
+	cfg := configOf(startServers(t, natstest.Options{}), natstest.Options{})
 	type opened struct {
 		q   *Queue
 		err error

@@ -3,14 +3,13 @@ package jetstream
 import (
 	"context"
 	"fmt"
-	"net"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/require"
 
 	"github.com/synapse-analytics/synapse/internal/queue"
+	"github.com/synapse-analytics/synapse/internal/queue/natstest"
 )
 
 // both runs a test with a shared and an ordered consumer.
@@ -144,10 +143,9 @@ func TestGapInStream(t *testing.T) {
 // readers that stay.
 func TestServerRestart(t *testing.T) {
 	both(t, func(t *testing.T, cc queue.ConsumerConfig) {
-		dir := t.TempDir()
-		srv := startServer(t, server.Options{StoreDir: dir, SyncAlways: true})
-		cfg := testConfig()
-		cfg.URL, cfg.PublishTimeout = srv.ClientURL(), 2*time.Second
+		servers := startServers(t, natstest.Options{})
+		cfg := configOf(servers, natstest.Options{})
+		cfg.PublishTimeout = 2 * time.Second
 		q := openClosed(t, cfg)
 		c, err := q.Consume(t.Context(), cc)
 		require.NoError(t, err)
@@ -157,13 +155,11 @@ func TestServerRestart(t *testing.T) {
 			fetchAll(t, c, 20, cc.StartAfter != nil)
 		}()
 		publishN(t, q, 10)
-		port := srv.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // TCP
-		srv.Shutdown()
-		srv.WaitForShutdown()
+		require.NoError(t, servers.Nodes[0].Kill())
 		_, _, err = q.Publish(t.Context(), queue.Events, queue.Outgoing{})
 		require.ErrorIs(t, err, queue.ErrUnavailable)
 		require.ErrorIs(t, q.Ready(t.Context()), queue.ErrUnavailable)
-		startServer(t, server.Options{StoreDir: dir, SyncAlways: true, Port: port})
+		require.NoError(t, servers.Nodes[0].Run())
 		require.Eventually(t, func() bool { return q.Ready(t.Context()) == nil }, time.Minute, 10*time.Millisecond)
 		publishN(t, q, 10)
 		<-done

@@ -34,7 +34,8 @@ func (q *Queue) Notify(ctx context.Context, data []byte) error {
 }
 
 // Listen implements queue.Queue. When it returns, notices sent from then on are
-// received. After stop has returned f is not called any more; stop must not be
+// received; those sent to another server of a cluster a moment later, when that
+// server has heard of it. After stop has returned f is not called any more; stop must not be
 // called by f.
 func (q *Queue) Listen(f func(data []byte)) (stop func(), err error) {
 	q.mu.Lock()

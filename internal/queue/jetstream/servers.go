@@ -291,8 +291,11 @@ func (q *Queue) watchServers(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if q.nc.IsConnected() {
-				q.note(q.survey(ctx))
+			if !q.nc.IsConnected() {
+				continue
+			}
+			if s := q.survey(ctx); ctx.Err() == nil {
+				q.note(s)
 			}
 		}
 	}
@@ -309,7 +312,7 @@ func (q *Queue) note(s Survey) {
 		if p.Severe {
 			level = slog.LevelError
 		}
-		q.log.Log(context.Background(), level, "queue: "+p.Text, "remedy", p.Remedy)
+		q.log.Log(context.Background(), level, "queue: the NATS servers should be otherwise", "problem", p.Text, "remedy", p.Remedy)
 	}
 }
 

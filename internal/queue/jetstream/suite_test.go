@@ -5,14 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -155,7 +152,6 @@ func TestServers(t *testing.T) {
 		"One":            {},
 		"TLSPassword":    {TLS: true, User: "synapse", Password: "p w#1"},
 		"TLSCredentials": {MutualTLS: true, Credentials: true},
-		"NKey":           {NKey: true},
 		"Cluster":        {Nodes: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -189,36 +185,6 @@ func deleteStreams(t testing.TB, cfg Config) {
 		require.NoError(t, q.js.DeleteStream(t.Context(), string(s)))
 	}
 	require.NoError(t, q.Close())
-}
-
-// startServer starts a NATS server of this process that listens on TCP.
-func startServer(t testing.TB, o server.Options) *server.Server {
-	t.Helper()
-	o.Host, o.NoSigs, o.NoLog, o.JetStream = "127.0.0.1", true, true, true
-	if o.Port == 0 {
-		o.Port = server.RANDOM_PORT
-	}
-	if o.MaxPayload == 0 {
-		o.MaxPayload = serverMaxPayload
-	}
-	o.JetStreamMaxStore, o.JetStreamMaxMemory = unreserved, 64<<20
-	srv, err := server.NewServer(&o)
-	require.NoError(t, err)
-	srv.Start()
-	require.True(t, srv.ReadyForConnections(time.Minute))
-	t.Cleanup(func() {
-		srv.Shutdown()
-		srv.WaitForShutdown()
-	})
-	return srv
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // of a TCP listener
 }
 
 func withDir(t testing.TB) Config {

@@ -382,7 +382,7 @@ var given sync.Map
 // connections, stays so while a server is down.
 func freePort() (int, error) {
 	for range 1000 {
-		port := 20000 + rand.IntN(12000)
+		port := 20000 + rand.IntN(12000) //nolint:gosec // G404: a port is no secret
 		if _, taken := given.LoadOrStore(port, true); taken {
 			continue
 		}

@@ -104,12 +104,34 @@ func testNotices(t *testing.T, h Harness) {
 		who  int
 		text string
 	}
-	got := make(chan heard, 100)
+	const probe = "who listens"
+	got, probed := make(chan heard, 100), make(chan int, 10_000)
 	var stops []func()
 	for i, q := range []queue.Queue{q, q, other} {
-		stop, err := q.Listen(func(b []byte) { got <- heard{i, string(b)} })
+		stop, err := q.Listen(func(b []byte) {
+			if string(b) == probe {
+				probed <- i
+				return
+			}
+			got <- heard{i, string(b)}
+		})
 		require.NoError(t, err)
 		stops = append(stops, stop)
+	}
+	// The servers of a cluster tell each other who listens; that takes a moment.
+	for _, from := range []queue.Queue{q, other} {
+		known := map[int]bool{}
+		require.Eventually(t, func() bool {
+			require.NoError(t, from.Notify(within(t), []byte(probe)))
+			for {
+				select {
+				case who := <-probed:
+					known[who] = true
+				case <-time.After(20 * time.Millisecond):
+					return len(known) == 3
+				}
+			}
+		}, patience, time.Millisecond)
 	}
 	for _, from := range []queue.Queue{q, other} {
 		require.NoError(t, from.Notify(within(t), []byte("hello")))
