@@ -9,8 +9,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/synapse-analytics/synapse/internal/queue"
+	"github.com/synapse-analytics/synapse/services/query"
 )
 
 // TestStreamsLostTheirEnd: the streams come back as an older copy, of the same
@@ -21,6 +25,11 @@ func TestStreamsLostTheirEnd(t *testing.T) {
 	for _, grown := range []bool{false, true} {
 		t.Run(fmt.Sprintf("grown=%v", grown), func(t *testing.T) {
 			w := newWorld(t)
+			var reader *metric.ManualReader // of the last start
+			w.deps = func(d *query.Deps) {
+				reader = metric.NewManualReader()
+				d.MeterProvider = metric.NewMeterProvider(metric.WithReader(reader))
+			}
 			ingest := func(what string, n int) {
 				for i := range n {
 					text := "x"
@@ -82,6 +91,7 @@ func TestStreamsLostTheirEnd(t *testing.T) {
 			waits("nothing of the new messages is complete")
 			ingest("d", 12) // now it has grown past it in any case
 			waits("a retry does not pass it by")
+			require.Equal(t, int64(1), ofEvents(t, reader, "synapse.query.readers.waiting"))
 			w.stop()
 
 			w.cfg.ResumeAfterLoss = true
@@ -92,7 +102,34 @@ func TestStreamsLostTheirEnd(t *testing.T) {
 				return b.Total.Accepted >= all && b.Total.InFlight == 0
 			}, patience, time.Millisecond)
 			w.ready()
+			require.Zero(t, ofEvents(t, reader, "synapse.query.readers.waiting"))
+			require.Equal(t, int64(1), ofEvents(t, reader, "synapse.query.positions.lost"))
 			require.Equal(t, []float64{all, all - 4, 4, 0}, []float64{b.Total.Accepted, b.Total.Stored, b.Total.DeadLetter, b.Difference})
 		})
 	}
+}
+
+// ofEvents returns a metric's value for the stream EVENTS.
+func ofEvents(t *testing.T, r metric.Reader, name string) int64 {
+	t.Helper()
+	var all metricdata.ResourceMetrics
+	require.NoError(t, r.Collect(t.Context(), &all))
+	for _, m := range all.ScopeMetrics[0].Metrics {
+		if m.Name != name {
+			continue
+		}
+		var points []metricdata.DataPoint[int64]
+		switch d := m.Data.(type) {
+		case metricdata.Gauge[int64]:
+			points = d.DataPoints
+		case metricdata.Sum[int64]:
+			points = d.DataPoints
+		}
+		for _, p := range points {
+			if v, _ := p.Attributes.Value(attribute.Key("stream")); v.AsString() == string(queue.Events) {
+				return p.Value
+			}
+		}
+	}
+	return -1
 }
