@@ -18,22 +18,22 @@ import (
 // is not ready, says which step is missing and what to do, answers no call, and goes on
 // by itself when `synapse migrate up` was there.
 func TestMigrateByCommand(t *testing.T) {
-	for shape, names := range map[harness.Shape][]string{
-		harness.AllInOne: {"synapse"}, harness.Apart: {"synapse-auth", "synapse-query"},
-	} {
-		t.Run(string(shape), func(t *testing.T) {
-			c := harness.Start(t, shape)
+	for _, profile := range harness.Profiles(harness.Embedded, harness.Servers) {
+		t.Run(string(profile), func(t *testing.T) {
+			c := harness.Start(t, profile)
 			c.KillAll()
 			c.Move(true)
 			c.Set("stores.migrate", "check")
-			if shape == harness.Apart {
-				c.StartProcess("nats-server")
+			c.StartNATS()
+			procs, roles := map[string]*harness.Process{}, map[string][]string{}
+			for _, role := range []string{"auth", "query"} {
+				for _, name := range c.Role(role) {
+					if procs[name] == nil {
+						procs[name] = c.SpawnProcess(name)
+					}
+					roles[name] = append(roles[name], role)
+				}
 			}
-			procs := map[string]*harness.Process{}
-			for _, name := range names {
-				procs[name] = c.SpawnProcess(name)
-			}
-			roles := map[string][]string{"synapse": {"auth", "query"}, "synapse-auth": {"auth"}, "synapse-query": {"query"}}
 			for name, p := range procs {
 				var says struct {
 					Status string

@@ -70,17 +70,24 @@ func (c *Cluster) Move(freshQueue bool) {
 	}
 }
 
+// StartNATS starts the NATS servers again.
+func (c *Cluster) StartNATS() {
+	c.t.Helper()
+	if c.nats == nil {
+		return
+	}
+	for _, n := range c.nats.Nodes {
+		require.NoError(c.t, n.Spawn())
+	}
+	for _, n := range c.nats.Nodes {
+		require.NoError(c.t, n.WaitHealthy())
+	}
+}
+
 // StartAll starts every process again.
 func (c *Cluster) StartAll() {
 	c.t.Helper()
-	if c.nats != nil {
-		for _, n := range c.nats.Nodes {
-			require.NoError(c.t, n.Spawn())
-		}
-		for _, n := range c.nats.Nodes {
-			require.NoError(c.t, n.WaitHealthy())
-		}
-	}
+	c.StartNATS()
 	for _, name := range c.Processes() {
 		c.StartProcess(name)
 	}
@@ -90,8 +97,6 @@ func (c *Cluster) StartAll() {
 // configuration.
 func (c *Cluster) Set(field, value string) {
 	for name := range c.args {
-		if name != "nats-server" {
-			c.args[name] = append(slices.Clone(c.args[name]), "--set", field+"="+value)
-		}
+		c.args[name] = append(slices.Clone(c.args[name]), "--set", field+"="+value)
 	}
 }
