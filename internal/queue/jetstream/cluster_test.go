@@ -132,6 +132,7 @@ func TestClusterFaults(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 	}
 	load.finish(t)
+	require.Zero(t, q.Stats().RepeatedSequences)
 	t.Logf("%+v", q.Stats())
 }
 

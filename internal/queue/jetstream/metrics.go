@@ -22,7 +22,9 @@ func (q *Queue) Observe(mp metric.MeterProvider) (stop func() error, err error) 
 		metric.WithDescription("Times that an ordered consumer was made anew to close a gap."))
 	failed, err5 := m.Int64ObservableCounter("synapse.queue.publish.errors", metric.WithUnit("{message}"),
 		metric.WithDescription("Tries of a publish that were not acknowledged."))
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
+	repeated, err6 := m.Int64ObservableCounter("synapse.queue.sequences.repeated", metric.WithUnit("{sequence}"),
+		metric.WithDescription("Sequences acknowledged for two messages: the stream lost acknowledged messages or was made anew."))
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 		return nil, err
 	}
 	r, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -43,8 +45,9 @@ func (q *Queue) Observe(mp metric.MeterProvider) (stop func() error, err error) 
 		o.ObserveInt64(renewed, int64(s.PullsRenewed))
 		o.ObserveInt64(remade, int64(s.ConsumersRemade))
 		o.ObserveInt64(failed, int64(s.PublishErrors))
+		o.ObserveInt64(repeated, int64(s.RepeatedSequences))
 		return nil
-	}, servers, disconnects, renewed, remade, failed)
+	}, servers, disconnects, renewed, remade, failed, repeated)
 	if err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ type Queue struct {
 	stats counters
 
 	epochs map[queue.Stream]*atomic.Uint64
+	given  map[queue.Stream]*given
 
 	surveyed  atomic.Pointer[Survey] // by URL
 	watching  sync.WaitGroup         // watchServers
@@ -107,11 +108,12 @@ func newQueue(cfg Config, log *slog.Logger, srv *embedded) *Queue {
 	q := &Queue{
 		cfg: cfg, log: log, srv: srv, floor: newDiskFloor(cfg),
 		epochs:    make(map[queue.Stream]*atomic.Uint64),
+		given:     make(map[queue.Stream]*given),
 		consumers: make(map[*consumer]struct{}),
 		pub:       newPublisher(cfg.PublishTimeout),
 	}
 	for _, s := range queue.Streams() {
-		q.epochs[s] = new(atomic.Uint64)
+		q.epochs[s], q.given[s] = new(atomic.Uint64), new(given)
 	}
 	return q
 }

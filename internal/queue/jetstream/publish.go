@@ -266,6 +266,7 @@ func (q *Queue) Publish(ctx context.Context, stream queue.Stream, msg queue.Outg
 		q.stats.duplicates.Add(1)
 	} else {
 		q.stats.published.Add(1)
+		q.checkGiven(stream, ack.seq)
 	}
 	return queue.Position{Epoch: q.epochs[stream].Load(), Sequence: ack.seq}, ack.duplicate, nil
 }

@@ -80,7 +80,9 @@ func TestStreamLostItsEnd(t *testing.T) {
 	require.ErrorIs(t, err, queue.ErrPositionLost)
 	require.ErrorContains(t, err, "ends at 10")
 
+	require.Zero(t, q.Stats().RepeatedSequences)
 	publish(15)
+	require.EqualValues(t, 10, q.Stats().RepeatedSequences, "11 to 20 were acknowledged before: who publishes learns it too")
 	require.Greater(t, last.Sequence, m.Position.Sequence, "it has grown past the position")
 	_, err = open("opened", m.Position, m.Time)
 	require.ErrorIs(t, err, queue.ErrPositionLost)

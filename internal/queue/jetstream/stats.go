@@ -7,6 +7,7 @@ type counters struct {
 	published, duplicates, refusedFull, publishErrors atomic.Uint64
 	delivered, redelivered, returned                  atomic.Uint64
 	pullsRenewed, consumersRemade, disconnects        atomic.Uint64
+	repeated                                          atomic.Uint64
 }
 
 // Stats counts what happened since Open, for metrics.
@@ -23,6 +24,9 @@ type Stats struct {
 	// how often a consumer was made anew to close a gap, Disconnects how often
 	// the connection was lost. All should stay near 0.
 	PullsRenewed, ConsumersRemade, Disconnects uint64
+	// RepeatedSequences were acknowledged for two messages: the stream lost the
+	// first ones, or was made anew.
+	RepeatedSequences uint64
 	// InFlight publishes wait for their acknowledgement now.
 	InFlight int
 }
@@ -35,6 +39,8 @@ func (q *Queue) Stats() Stats {
 		RefusedFull: c.refusedFull.Load(), PublishErrors: c.publishErrors.Load(),
 		Delivered: c.delivered.Load(), Redelivered: c.redelivered.Load(), Returned: c.returned.Load(),
 		PullsRenewed: c.pullsRenewed.Load(), ConsumersRemade: c.consumersRemade.Load(), Disconnects: c.disconnects.Load(),
+		RepeatedSequences: c.repeated.Load(),
+
 		InFlight: q.pub.inFlight(),
 	}
 }
