@@ -33,6 +33,18 @@ func TestLeaderKilled(t *testing.T) {
 	cfg.URL, cfg.MonitorURL, cfg.Replicas = servers.URL(), servers.MonitorURL(), 3
 	q, err := jetstream.Open(t.Context(), cfg, noLogger())
 	require.NoError(t, err)
+	require.NoError(t, q.Close())
+	// The first leader to go is not the server that ingest is connected to: nothing
+	// tells it that what it has sent gets no answer.
+	first, err := servers.StreamLeader(string(queue.Events))
+	require.NoError(t, err)
+	for _, n := range servers.Nodes {
+		if n != first {
+			cfg.URL = n.URL()
+		}
+	}
+	q, err = jetstream.Open(t.Context(), cfg, noLogger())
+	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, q.Close()) })
 	s := newService(t, q, nil)
 

@@ -139,6 +139,36 @@ func TestGapInStream(t *testing.T) {
 	require.NoError(t, c2.Close())
 }
 
+// TestNakWhileRemade: a Nak that comes while the consumer is made anew after a
+// later message is not passed by.
+func TestNakWhileRemade(t *testing.T) {
+	q := openClosed(t, withDir(t))
+	opened, err := q.Consume(t.Context(), queue.ConsumerConfig{Stream: queue.Events, Name: "r", StartAfter: &queue.Position{}})
+	require.NoError(t, err)
+	c := opened.(*consumer) //nolint:forcetypeassert // this engine's
+	defer func() { require.NoError(t, c.Close()) }()
+	publishN(t, q, 20)
+	var ms []queue.Message
+	for len(ms) < 20 {
+		more, err := c.Fetch(t.Context(), 20-len(ms))
+		require.NoError(t, err)
+		ms = append(ms, more...)
+	}
+	c.mu.Lock()
+	after, came, rewinds := ms[19].Position, c.lastTime, c.rewinds
+	c.rewinding = true
+	c.mu.Unlock()
+	require.NoError(t, ms[4].Nak(2*time.Second))
+	publishN(t, q, 1)
+	require.Eventually(t, func() bool { // the server may still be closing the old one
+		return c.remakeAfter(t.Context(), after, came, false, rewinds) == nil
+	}, time.Second, 10*time.Millisecond)
+	next, err := c.Fetch(t.Context(), 1)
+	require.NoError(t, err)
+	require.EqualValues(t, 5, next[0].Position.Sequence)
+	require.Equal(t, 2, next[0].Deliveries)
+}
+
 // TestServerRestart: the server goes and comes back under publishers and
 // readers that stay.
 func TestServerRestart(t *testing.T) {

@@ -1,6 +1,7 @@
 package jetstream
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -94,7 +95,22 @@ func TestStreamLostItsEnd(t *testing.T) {
 	require.NoError(t, c.Close())
 
 	// The reader that was open all the time finds it too.
-	_, err = reader.Fetch(t.Context(), 1)
+	soon, cancel := context.WithTimeout(t.Context(), 40*time.Second)
+	defer cancel()
+	_, err = reader.Fetch(soon, 1)
+	require.ErrorIs(t, err, queue.ErrPositionLost)
+	// So does one that asks anew after the stream has grown past it.
+	late, err := open("late", last, time.Time{})
+	require.NoError(t, err)
+	defer late.Close()
+	publish(1)
+	fetch(late, 1)
+	lc := late.(*consumer) //nolint:forcetypeassert // this engine's
+	lc.mu.Lock()
+	lc.lastTime = lc.lastTime.Add(-time.Minute) // as of a message that was there before
+	lc.mu.Unlock()
+	lc.poke(wakeRestart)
+	_, err = late.Fetch(soon, 1)
 	require.ErrorIs(t, err, queue.ErrPositionLost)
 	// The shared one, whose state the server keeps, gets all that is new.
 	seen := map[uint64]bool{}
