@@ -131,7 +131,7 @@ func (q *Queue) survey(ctx context.Context) Survey {
 		}
 		for _, r := range info.Cluster.Replicas {
 			server(r.Name)
-			if r.Offline || !r.Current && r.Lag > 0 { // a copy that was just made lacks nothing
+			if r.Offline || !r.Current {
 				bad(false, "start that server, or wait until it has caught up; meanwhile fewer failures are survived", "stream %s: the copy on %s is not up to date", name, r.Name)
 			}
 		}

@@ -89,16 +89,21 @@ func TestSurveyOfCluster(t *testing.T) {
 	servers := startServers(t, o)
 	cfg := configOf(servers, o)
 	q := openClosed(t, cfg)
-	s, err := Inspect(t.Context(), cfg, quiet())
-	require.NoError(t, err)
+	var s Survey
+	var err error
+	well := func(problems int) func() bool { // once the new copies have caught up
+		return func() bool {
+			s, err = Inspect(t.Context(), cfg, quiet())
+			require.NoError(t, err)
+			return len(s.Problems) == problems
+		}
+	}
+	require.Eventually(t, well(0), time.Minute, 50*time.Millisecond)
 	require.Len(t, s.Servers, 3)
-	require.Empty(t, s.Problems)
 
 	// Two of the three addresses are known: the third is said to be unknown.
 	cfg.MonitorURL = servers.Nodes[0].MonitorURL() + "," + servers.Nodes[1].MonitorURL()
-	s, err = Inspect(t.Context(), cfg, quiet())
-	require.NoError(t, err)
-	require.Len(t, s.Problems, 1)
+	require.Eventually(t, well(1), time.Minute, 50*time.Millisecond)
 	require.Contains(t, s.Problems[0].Text, "n3")
 	require.False(t, s.Problems[0].Severe)
 
