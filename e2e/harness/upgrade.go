@@ -34,7 +34,7 @@ func BuildPrevious(t testing.TB) (dir, commit string) {
 		ref = "HEAD~1"
 	}
 	root := filepath.Join(moduleDir(t), "..")
-	out, err := exec.Command("git", "-C", root, "rev-parse", "--verify", "--quiet", ref+"^{commit}").Output() //nolint:gosec // G204: the tester's own
+	out, err := exec.Command("git", "-C", root, "rev-parse", "--verify", "--quiet", ref+"^{commit}").Output()
 	if err != nil {
 		if os.Getenv("UPGRADE_FROM") != "" {
 			t.Fatalf("UPGRADE_FROM: there is no commit %s", ref)
@@ -46,7 +46,7 @@ func BuildPrevious(t testing.TB) (dir, commit string) {
 	dir = filepath.Join(source, "bin")
 	require.NoError(t, os.Mkdir(dir, 0o700))
 	script := fmt.Sprintf("git -C %q archive %s | tar -x -C %q && cd %q && go build -trimpath -ldflags='-s -w' -o bin/ ./cmd/...", root, commit, source, source)
-	build := exec.Command("bash", "-o", "pipefail", "-c", script) //nolint:gosec // G204: the tester's own
+	build := exec.Command("bash", "-o", "pipefail", "-c", script)
 	build.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false", "GOWORK=off")
 	text, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", text)

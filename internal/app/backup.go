@@ -57,7 +57,7 @@ func copyCredentials(cfg Config, folder string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(folder, auth.CredentialsFile), b, 0o600)
+	return os.WriteFile(filepath.Join(folder, auth.CredentialsFile), b, 0o600) //nolint:gosec // the operator's path is the point
 }
 
 func (p place) backup(ctx context.Context, folder, tools string) (backup.Store, error) {

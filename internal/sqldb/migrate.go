@@ -63,13 +63,16 @@ func FileSchema(ctx context.Context, path string, migrations fs.FS) (s schema.St
 	return s, err
 }
 
-func readSchema(ctx context.Context, q schema.Querier, migrations fs.FS) (schema.State, error) {
-	rows, err := q.QueryContext(ctx, "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '"+schema.Table+"'")
+// querier is a database or a transaction of it.
+type querier interface {
+	schema.Querier
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+func readSchema(ctx context.Context, q querier, migrations fs.FS) (schema.State, error) {
+	var exists bool
+	err := q.QueryRowContext(ctx, "SELECT count(*) > 0 FROM sqlite_schema WHERE type = 'table' AND name = ?", schema.Table).Scan(&exists)
 	if err != nil {
-		return schema.State{}, fmt.Errorf("read schema version: %w", withContext(ctx, err))
-	}
-	exists := rows.Next()
-	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 		return schema.State{}, fmt.Errorf("read schema version: %w", withContext(ctx, err))
 	}
 	s, err := schema.Read(ctx, q, exists, migrations)
@@ -92,7 +95,7 @@ func (db *DB) provider(migrations fs.FS) (*goose.Provider, error) {
 // lockFolder waits for the lock that keeps two processes from migrating files of one
 // folder at once: that of SQLite is held only while a step runs.
 func lockFolder(dir string) (unlock func() error, err error) {
-	f, err := os.Open(dir)
+	f, err := os.Open(dir) //nolint:gosec // the operator's path is the point
 	if err != nil {
 		return nil, err
 	}
