@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -28,11 +29,12 @@ import (
 func main() {
 	bin := flag.String("bin", "bin/synapse", "the program")
 	rows := flag.Int("rows", 5_000_000, "events in the store")
+	engines := flag.String("engines", "sqlite,postgres", "engines, by comma")
 	bound := flag.Duration("timeout", 30*time.Minute, "bound of the whole run")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	ctx, cancel := context.WithTimeout(ctx, *bound)
-	err := run(ctx, *bin, *rows)
+	err := run(ctx, *bin, *rows, strings.Split(*engines, ","))
 	cancel()
 	stop()
 	if err != nil {
@@ -47,14 +49,14 @@ type measured struct {
 	store, copied                int64
 }
 
-func run(ctx context.Context, bin string, rows int) error {
+func run(ctx context.Context, bin string, rows int, engines []string) error {
 	bin, err := filepath.Abs(bin)
 	if err != nil {
 		return err
 	}
 	fmt.Printf("%d events; times in seconds, sizes in MB; RTO is restore and start\n", rows)
 	fmt.Printf("%-10s %8s %8s %8s %8s %8s %8s %8s\n", "engine", "fill", "store", "backup", "size", "restore", "start", "RTO")
-	for _, engine := range []string{"sqlite", "postgres"} {
+	for _, engine := range engines {
 		m, err := measure(ctx, bin, engine, rows)
 		if err != nil {
 			return fmt.Errorf("%s: %w", engine, err)

@@ -87,8 +87,15 @@ func (db *DB) Restore(ctx context.Context, tools Tools, path, namespace string) 
 	if err := db.CheckEmpty(ctx, namespace); err != nil {
 		return err
 	}
-	return db.tool(ctx, tools, "pg_restore", "--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges", "--no-password",
+	err := db.tool(ctx, tools, "pg_restore", "--exit-on-error", "--single-transaction", "--no-owner", "--no-privileges", "--no-password",
 		"--schema="+namespace, path)
+	if err != nil {
+		return err
+	}
+	// A dump has no statistics, without which the first reads are planned badly. If this
+	// fails, the server does it by itself later.
+	_, _ = db.pool.Exec(ctx, "ANALYZE")
+	return nil
 }
 
 // CheckEmpty says whether Restore could put a file of the namespace here.
