@@ -33,6 +33,14 @@ func (s Stores) Validate() error {
 	return nil
 }
 
+// Validate returns all problems that a store's own configuration can not see.
+func (s Stores) Validate() error {
+	if len(s.Auth.Replicas) > 0 {
+		return errors.New("auth.replicas: must be empty, since auth reads what it has just written; remove it")
+	}
+	return nil
+}
+
 // openAuthStore opens the store of auth; it is closed when the services have stopped.
 func (a *App) openAuthStore(ctx context.Context, log *slog.Logger) (auth.Store, error) {
 	if c := a.cfg.Stores.Auth; c.URL != "" {
@@ -60,6 +68,13 @@ func (a *App) openQueryStore(ctx context.Context, log *slog.Logger) (query.Store
 			return nil, err
 		}
 		a.closers = append(a.closers, store.Close)
+		if r := store.Replicas(); r != nil {
+			stop, err := r.Observe(a.tel.MeterProvider, "query")
+			if err != nil {
+				return nil, err
+			}
+			a.closers = append(a.closers, stop)
+		}
 		read, write := store.Pools()
 		return store, errors.Join(a.observe(read, "query"), a.observe(write, "query writer"))
 	}

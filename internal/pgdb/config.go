@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/synapse-analytics/synapse/internal/config"
@@ -18,12 +19,14 @@ type Config struct {
 	ConnectTimeout   time.Duration `config:"connect_timeout" doc:"How long a new connection may take, 100ms to 1m."`
 	StatementTimeout time.Duration `config:"statement_timeout" doc:"The server's bound on a statement, 1s to 1h."`
 	LockTimeout      time.Duration `config:"lock_timeout" doc:"The server's bound on waiting for a lock, 100ms to 10m."`
+	Replicas         []string      `config:"replicas" doc:"Hot standbys of url's server that may answer reads of query, as URLs without a password: that of url is used. Each with a pool of max_conns."`
+	MaxLag           time.Duration `config:"max_lag" doc:"How far a replica may be behind to be read from, 100ms to 1m; what this process has stored it must have in any case."`
 	Pooler           bool          `config:"pooler" doc:"Whether url is that of PgBouncer in transaction pooling: no prepared statements, and both timeouts of the server must be set for the role."`
 }
 
 // DefaultConfig returns the defaults: no database.
 func DefaultConfig() Config {
-	return Config{MaxConns: 8, AcquireTimeout: 5 * time.Second, ConnectTimeout: 5 * time.Second, StatementTimeout: 30 * time.Second, LockTimeout: 10 * time.Second}
+	return Config{MaxConns: 8, AcquireTimeout: 5 * time.Second, ConnectTimeout: 5 * time.Second, StatementTimeout: 30 * time.Second, LockTimeout: 10 * time.Second, MaxLag: time.Second}
 }
 
 // Validate returns all problems, each as "field: rule; remedy".
@@ -43,17 +46,33 @@ func (c Config) Validate() error {
 	within("statement_timeout", c.StatementTimeout, time.Second, time.Hour)
 	within("lock_timeout", c.LockTimeout, 100*time.Millisecond, 10*time.Minute)
 	bad(c.Password == "" || c.URL != "", "password: needs url; set url")
+	within("max_lag", c.MaxLag, 100*time.Millisecond, time.Minute)
+	bad(len(c.Replicas) == 0 || c.URL != "", "replicas: need url; set url")
+	bad(len(c.Replicas) <= maxReplicas, "replicas: must be at most %d, are %d; remove some", maxReplicas, len(c.Replicas))
 	if c.URL != "" {
-		u, err := url.Parse(c.URL)
-		// url.Parse refuses several ports: then only the scheme is looked at.
-		switch {
-		case err == nil:
-			bad(u.Scheme == "postgres" || u.Scheme == "postgresql", "url: must begin with postgres://; correct it")
-			_, has := u.User.Password()
-			bad(!has, "url: must not hold a password; use password")
-		default:
-			bad(len(c.URL) > 11 && c.URL[:11] == "postgres://", "url: must begin with postgres://; correct it")
-		}
+		problems = append(problems, validateURL("url", c.URL))
+	}
+	for _, u := range c.Replicas {
+		problems = append(problems, validateURL("replicas", u))
 	}
 	return errors.Join(problems...)
+}
+
+const maxReplicas = 16
+
+func validateURL(field, text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil: // several ports: then only the scheme is looked at
+		if !strings.HasPrefix(text, "postgres://") {
+			return fmt.Errorf("%s: must begin with postgres://; correct it", field)
+		}
+	case u.Scheme != "postgres" && u.Scheme != "postgresql":
+		return fmt.Errorf("%s: must begin with postgres://; correct it", field)
+	default:
+		if _, has := u.User.Password(); has {
+			return fmt.Errorf("%s: must not hold a password; use password", field)
+		}
+	}
+	return nil
 }

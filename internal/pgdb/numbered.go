@@ -46,3 +46,16 @@ func (t Tx) QueryContext(ctx context.Context, query string, args ...any) (*sql.R
 func (t Tx) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
 	return t.Tx.QueryRowContext(ctx, Numbered(query), args...)
 }
+
+// Conn is a connection that has a transaction begun, with statements as those of Tx.
+type Conn struct{ conn *sql.Conn }
+
+// QueryContext runs a query.
+func (c Conn) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return c.conn.QueryContext(ctx, Numbered(query), args...)
+}
+
+// QueryRowContext runs a query of at most one row.
+func (c Conn) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	return c.conn.QueryRowContext(ctx, Numbered(query), args...)
+}

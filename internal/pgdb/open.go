@@ -39,6 +39,19 @@ type DB struct {
 // application names the connections in pg_stat_activity. Errors do not hold the
 // password.
 func Open(ctx context.Context, c Config, application string, log *slog.Logger) (*DB, error) {
+	db, err := newDB(ctx, c, application, log)
+	if err != nil {
+		return nil, err
+	}
+	if err := db.check(ctx); err != nil {
+		cfg := db.pool.Config().ConnConfig
+		return nil, errors.Join(fmt.Errorf("open PostgreSQL database %s at %s: %w", cfg.Database, cfg.Host, err), db.Close())
+	}
+	return db, nil
+}
+
+// newDB makes the pool; it does not connect.
+func newDB(ctx context.Context, c Config, application string, log *slog.Logger) (*DB, error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("open PostgreSQL: %w", err)
 	}
@@ -68,10 +81,6 @@ func Open(ctx context.Context, c Config, application string, log *slog.Logger) (
 		return nil, fmt.Errorf("open PostgreSQL: %w", Wrap(err))
 	}
 	db := &DB{cfg: c, log: log, pool: pool}
-	if err := db.check(ctx); err != nil {
-		pool.Close()
-		return nil, fmt.Errorf("open PostgreSQL database %s at %s: %w", cfg.ConnConfig.Database, cfg.ConnConfig.Host, err)
-	}
 	db.sql = stdlib.OpenDBFromPool(pool)
 	db.sql.SetMaxOpenConns(c.MaxConns)
 	return db, nil

@@ -68,15 +68,7 @@ func (db *DB) runSQL(ctx context.Context, o *sql.TxOptions, what string, fn func
 		return fmt.Errorf("%s transaction: %w", what, db.waitError(ctx, wait, err))
 	}
 	defer func() { _ = conn.Close() }()
-	closed := func() bool {
-		open := false
-		_ = conn.Raw(func(driver any) error { // not called for a connection that is known to be bad
-			c, ok := driver.(*stdlib.Conn)
-			open = ok && !c.Conn().IsClosed()
-			return nil
-		})
-		return !open
-	}
+	closed := func() bool { return isClosed(conn) }
 	tx, err := conn.BeginTx(ctx, o)
 	if err != nil {
 		return fmt.Errorf("begin %s transaction: %w", what, failed(ctx, err, closed))
@@ -89,6 +81,17 @@ func (db *DB) runSQL(ctx context.Context, o *sql.TxOptions, what string, fn func
 		return fmt.Errorf("commit %s transaction: %w", what, commitError(err))
 	}
 	return nil
+}
+
+// isClosed says whether the driver's connection is.
+func isClosed(conn *sql.Conn) bool {
+	open := false
+	_ = conn.Raw(func(driver any) error { // not called for a connection that is known to be bad
+		c, ok := driver.(*stdlib.Conn)
+		open = ok && !c.Conn().IsClosed()
+		return nil
+	})
+	return !open
 }
 
 // failed tells why a statement did: whatever the driver says of a connection that is

@@ -31,6 +31,7 @@ const writers = 3
 type Store struct {
 	sqlread.Reader
 	write, read *pgdb.DB
+	replicas    *pgdb.Replicas // nil for none
 
 	mu      sync.Mutex // the writer's: guards what follows
 	cache   cache
@@ -66,10 +67,15 @@ func open(ctx context.Context, c pgdb.Config, log *slog.Logger) (*Store, error) 
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	s := &Store{write: write, read: read, unknown: map[queue.Stream]*unknown{}}
-	s.Reader = sqlread.Reader{Dialect: reads, View: func(ctx context.Context, fn func(sqlread.Querier) error) error {
-		return outside(read.ViewSQL(ctx, func(tx *sql.Tx) error { return fn(pgdb.Tx{Tx: tx}) }))
-	}}
+	replicas, err := pgdb.OpenReplicas(ctx, c, "synapse query", write, log)
+	if err != nil {
+		return nil, errors.Join(err, read.Close(), write.Close())
+	}
+	s := &Store{write: write, read: read, replicas: replicas, unknown: map[queue.Stream]*unknown{}}
+	s.Reader = sqlread.Reader{Dialect: reads, View: s.view}
+	if replicas != nil {
+		s.Near = s.near
+	}
 	return s, nil
 }
 
@@ -81,6 +87,28 @@ func Migrations() fs.FS {
 		return embedded
 	}
 	return sub
+}
+
+// view reads from the primary. What it shows, reads from replicas show from then on.
+func (s *Store) view(ctx context.Context, fn func(sqlread.Querier) error) error {
+	return outside(s.read.ViewSQL(ctx, func(tx *sql.Tx) error {
+		if err := fn(pgdb.Tx{Tx: tx}); err != nil {
+			return err
+		}
+		return s.replicas.NoteView(ctx, tx)
+	}))
+}
+
+// near reads from a replica that has what this process knows of, or else from the
+// primary.
+func (s *Store) near(ctx context.Context, fn func(tx sqlread.Querier, last bool) error) error {
+	if s.replicas.Read(ctx, func(c pgdb.Conn) error { return fn(c, false) }) {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return outside(s.read.ViewSQL(ctx, func(tx *sql.Tx) error { return fn(pgdb.Tx{Tx: tx}, true) }))
 }
 
 func makeSecret(ctx context.Context, db *pgdb.DB) error {
@@ -115,5 +143,10 @@ func (s *Store) Ready(ctx context.Context) error {
 // Pools returns those of the readers and of the writer, for metrics.
 func (s *Store) Pools() (read, write *pgdb.DB) { return s.read, s.write }
 
+// Replicas returns those that answer reads, for metrics; nil for none.
+func (s *Store) Replicas() *pgdb.Replicas { return s.replicas }
+
 // Close implements query.Store.
-func (s *Store) Close() error { return errors.Join(s.write.Close(), s.read.Close()) }
+func (s *Store) Close() error {
+	return errors.Join(s.replicas.Close(), s.write.Close(), s.read.Close())
+}

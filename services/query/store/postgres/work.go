@@ -62,6 +62,7 @@ func (s *Store) apply(ctx context.Context, stream queue.Stream, after *queue.Pos
 			}
 			delete(s.unknown, stream)
 			if kept && u.position == at {
+				s.replicas.Note(ctx)
 				return u.result, nil
 			}
 		}
@@ -73,6 +74,9 @@ func (s *Store) apply(ctx context.Context, stream queue.Stream, after *queue.Pos
 			}
 			return w.finish(u)
 		})
+		if err == nil {
+			s.replicas.Note(ctx)
+		}
 		if !errors.Is(err, dberr.ErrUnknown) {
 			return u.result, sqlread.PortError(ctx, outside(err))
 		}

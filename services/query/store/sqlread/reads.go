@@ -63,7 +63,7 @@ func events(ctx context.Context, tx Querier, project, text string, args ...any) 
 // GetEvent implements query.Store.
 func (s *Reader) GetEvent(ctx context.Context, project, id string) (*query.Event, error) {
 	var list []*query.Event
-	err := s.View(ctx, func(tx Querier) (err error) {
+	err := s.near(ctx, func(tx Querier) (err error) {
 		list, err = events(ctx, tx, project, "SELECT "+eventFields+
 			" FROM "+s.Dialect.EventByID, project, id)
 		return err
@@ -80,7 +80,7 @@ func (s *Reader) GetEvent(ctx context.Context, project, id string) (*query.Event
 // ListEvents implements query.Store.
 func (s *Reader) ListEvents(ctx context.Context, q query.ListQuery) (query.ListPage, error) {
 	var page query.ListPage
-	err := s.View(ctx, func(tx Querier) (err error) {
+	err := s.near(ctx, func(tx Querier) (err error) {
 		page, err = s.list(ctx, tx, q)
 		return err
 	})
@@ -137,7 +137,7 @@ func (s *Reader) EventsAfter(ctx context.Context, q query.AfterQuery) ([]*query.
 		args = append(args, more...)
 	}
 	var found []*query.Event
-	err := s.pinned(ctx, s.View, func(tx Querier) (err error) {
+	err := s.pinned(ctx, s.near, func(tx Querier) (err error) {
 		var removed int64
 		if err := tx.QueryRowContext(ctx, "SELECT removed_seq FROM retention").Scan(&removed); err != nil {
 			return err

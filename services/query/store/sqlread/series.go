@@ -13,9 +13,44 @@ import (
 
 // Series implements query.Store.
 func (s *Reader) Series(ctx context.Context, q query.SeriesQuery, f func(query.SeriesRow) error) error {
-	err := s.View(ctx, func(tx Querier) error { return s.series(ctx, tx, q, f) })
+	err := s.nearSeries(ctx, q, f)
 	if err != nil {
 		return fmt.Errorf("read series: %w", PortError(ctx, err))
+	}
+	return nil
+}
+
+// seriesBuffer is how many rows of a copy are held back until it has given all: f
+// can not be called again for them. More are read from the store itself.
+const seriesBuffer = 20_000
+
+var errManyRows = errors.New("more rows than are held back")
+
+func (s *Reader) nearSeries(ctx context.Context, q query.SeriesQuery, f func(query.SeriesRow) error) error {
+	if s.Near == nil {
+		return s.View(ctx, func(tx Querier) error { return s.series(ctx, tx, q, f) })
+	}
+	var rows []query.SeriesRow
+	err := s.Near(ctx, func(tx Querier, last bool) error {
+		rows = nil
+		if last {
+			return s.series(ctx, tx, q, f)
+		}
+		return s.series(ctx, tx, q, func(r query.SeriesRow) error {
+			if len(rows) == seriesBuffer {
+				return errManyRows
+			}
+			rows = append(rows, r)
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if err := f(r); err != nil {
+			return err
+		}
 	}
 	return nil
 }

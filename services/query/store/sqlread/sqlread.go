@@ -52,8 +52,20 @@ type Reader struct {
 	// View runs fn, all of whose queries see the same commit. Its errors match
 	// package dberr.
 	View func(ctx context.Context, fn func(Querier) error) error
+	// Near is View for reads that tell nothing of where the store is: from a copy that
+	// has all that View has shown and that was written by this process. When the copy
+	// fails fn runs again, unless it is told that this run is the last. nil is View.
+	Near func(ctx context.Context, fn func(tx Querier, last bool) error) error
 	// Dialect of the engine.
 	Dialect Dialect
+}
+
+// near is Near, or View.
+func (s *Reader) near(ctx context.Context, fn func(Querier) error) error {
+	if s.Near == nil {
+		return s.View(ctx, fn)
+	}
+	return s.Near(ctx, func(tx Querier, _ bool) error { return fn(tx) })
 }
 
 // pinned is View of events together with what was removed of them.

@@ -83,7 +83,7 @@ func testRetention(t *testing.T, h Harness) {
 	none, err := s.Expire(t.Context(), baseUS, 10)
 	require.NoError(t, err)
 	require.Equal(t, query.Expired{}, none, "of an empty store")
-	const days, n = 4, 60
+	const days, n = 4, 40
 	manyDays(t, s, days, n)
 	chart := func() (all []query.SeriesRow) {
 		for _, p := range []string{"p", "q"} {
@@ -99,7 +99,7 @@ func testRetention(t *testing.T, h Harness) {
 
 	removed, _ := expire(t, s, 0, 7, nil)
 	require.Zero(t, removed, "nothing is as old")
-	removed, end := expire(t, s, 2, 7, func(int) {
+	removed, end := expire(t, s, 2, 17, func(int) {
 		verify(t, s) // at each moment
 		batch := total(t, s, "r").Stored
 		e := aged(fmt.Sprint("new-", batch), 3, 1)
@@ -108,7 +108,7 @@ func testRetention(t *testing.T, h Harness) {
 	})
 	require.Equal(t, 2*n, removed)
 	require.Equal(t, baseUS+2*query.Day.US(), end.OldestUS)
-	require.Greater(t, total(t, s, "r").Stored, int64(5))
+	require.Greater(t, total(t, s, "r").Stored, int64(3))
 	verify(t, s)
 	require.Equal(t, before, chart(), "charts show the past")
 	require.Equal(t, counters, total(t, s, "p"), "stored is what was stored")
@@ -143,7 +143,7 @@ func testRetention(t *testing.T, h Harness) {
 func testRetentionReopen(t *testing.T, h Harness) {
 	dir := t.TempDir()
 	s := h.Open(t, dir)
-	manyDays(t, s, 3, 20)
+	manyDays(t, s, 3, 16)
 	removed, more := 0, true
 	for more {
 		out, err := s.Expire(t.Context(), baseUS+2*query.Day.US(), 7)
@@ -159,11 +159,11 @@ func testRetentionReopen(t *testing.T, h Harness) {
 			require.Equal(t, e, got)
 		}
 	}
-	require.Equal(t, 40, removed)
-	require.Len(t, list(t, s, "p"), 15)
+	require.Equal(t, 32, removed)
+	require.Len(t, list(t, s, "p"), 12)
 	last, err := s.LastSeq(t.Context())
 	require.NoError(t, err)
-	require.EqualValues(t, 60, last)
+	require.EqualValues(t, 48, last)
 	require.NoError(t, s.Close())
 }
 
@@ -316,7 +316,7 @@ func testRetentionKill(t *testing.T, h Harness) {
 	}
 	dir := t.TempDir()
 	rnd := rand.New(rand.NewPCG(3, 4))
-	for range 6 {
+	for range 4 {
 		cmd := h.Crash(dir)
 		if cmd.Env == nil {
 			cmd.Env = os.Environ()
