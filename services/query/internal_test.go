@@ -305,6 +305,17 @@ func TestConfig(t *testing.T) {
 	for _, field := range []string{"max_rows", "max_tails", "tail_buffer", "heartbeat", "idempotency_window", "recovery_window", "trim_interval", "list_budget"} {
 		require.ErrorContains(t, err, field+": must be")
 	}
+	for retention, want := range map[time.Duration]string{
+		0: "", 7 * 24 * time.Hour: "", 23 * time.Hour: "retention: must be 24h", 6 * 24 * time.Hour: "retention: must be at least idempotency_window", -time.Hour: "retention: must be 24h",
+	} {
+		c := DefaultConfig()
+		c.Retention = retention
+		if err := c.Validate(); want == "" {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, want)
+		}
+	}
 }
 
 // FuzzTokens: no string but what was given out is taken.

@@ -22,11 +22,10 @@ type janitor struct {
 	window time.Duration
 	// retention of events; 0 keeps them.
 	retention time.Duration
-	// complete is progress.complete.
-	complete func() (us int64, known bool)
-	metrics  *metrics
-	now      func() time.Time
-	log      *slog.Logger
+	progress  *progress
+	metrics   *metrics
+	now       func() time.Time
+	log       *slog.Logger
 }
 
 func (j *janitor) run(ctx context.Context) {
@@ -47,12 +46,12 @@ func (j *janitor) clean(ctx context.Context) {
 	steps(ctx, j.log, "old events", func(ctx context.Context) (bool, error) {
 		// Not by the clock: what still waits in the queue may repeat the ids of events
 		// that are as old, counted from when it was accepted.
-		completeUS, known := j.complete()
-		if !known {
+		completeUS, appliedUS := j.progress.applied()
+		if appliedUS == 0 {
 			return false, nil
 		}
-		completeUS = min(completeUS, j.now().UnixMicro())
-		out, err := j.store.Expire(ctx, completeUS-j.retention.Microseconds(), expireStep)
+		before := min(completeUS, j.now().UnixMicro()) - j.retention.Microseconds()
+		out, err := j.store.Expire(ctx, ExpireQuery{BeforeUS: before, AppliedUS: appliedUS, Limit: expireStep})
 		if err == nil {
 			j.metrics.expired(ctx, out)
 		}

@@ -97,11 +97,10 @@ type Store interface {
 	// Forget removes at most limit notes of applied sources and dead letters
 	// older than beforeUS and returns how many it removed.
 	Forget(ctx context.Context, beforeUS int64, limit int) (int, error)
-	// Expire removes about limit of the events that were accepted before the day
-	// (UTC) of beforeUS, and their ids; rollups and counters stay. Everything that
-	// EVENTS had before beforeUS must have been applied: what Apply gets of it again
-	// counts as applied, although its ids may be gone.
-	Expire(ctx context.Context, beforeUS int64, limit int) (Expired, error)
+	// Expire removes about Limit of the events that were accepted before the day
+	// (UTC) of BeforeUS, and their ids; rollups and counters stay. What Apply gets
+	// again of a message that EVENTS had before AppliedUS counts as applied.
+	Expire(ctx context.Context, q ExpireQuery) (Expired, error)
 	// Ready returns nil when the store answers.
 	Ready(ctx context.Context) error
 	// Close releases it.

@@ -44,7 +44,10 @@ type progress struct {
 	fence *look
 	// completeUS: every event acknowledged before it is counted; 0 is unknown.
 	completeUS int64
-	latest     *look
+	// appliedUS: everything that EVENTS had before it, by the clock of the queue, is
+	// counted; 0 is unknown.
+	appliedUS int64
+	latest    *look
 
 	flight flight
 }
@@ -110,10 +113,18 @@ func (p *progress) passed(f *look) bool {
 	if !p.reached(queue.Scored, f.scored) || !p.reached(queue.Dead, f.dead) || !p.counted(f) {
 		return false
 	}
-	us, ok := f.before.UnixMicro(), true
 	at := queue.Position{Epoch: f.events.Epoch, Sequence: f.floor}
-	if !f.settled {
-		us, ok = p.times.at(at)
+	us, ok := p.times.at(at)
+	if f.settled {
+		if stored, _ := p.positions.get(queue.Events); !f.events.LastTime.IsZero() {
+			us = f.events.LastTime.UnixMicro()
+		} else if stored.Position == at { // EVENTS holds nothing any more
+			us = stored.TimeUS
+		}
+	}
+	p.appliedUS = max(p.appliedUS, us)
+	if f.settled {
+		us, ok = f.before.UnixMicro(), true
 	}
 	if ok {
 		p.completeUS = max(p.completeUS, us)
@@ -139,6 +150,14 @@ func (p *progress) complete() (us int64, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.completeUS, p.completeUS != 0
+}
+
+// applied returns what complete does, and a time of the queue's clock before which
+// everything that EVENTS had is counted; 0 is unknown.
+func (p *progress) applied() (completeUS, appliedUS int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.completeUS, p.appliedUS
 }
 
 // run looks again and again until ctx ends.

@@ -160,7 +160,7 @@ func (s *Service) Start(ctx context.Context) error {
 	s.hub = newHub(s.tokens, s.cfg.TailBuffer, s.cfg.MaxTails, last)
 	times := &timeline{}
 	s.progress = &progress{queue: s.queue, positions: s.positions, times: times, now: s.now, log: s.log}
-	s.janitor = &janitor{s.store, s.cfg.IdempotencyWindow, s.cfg.Retention, s.progress.complete, s.metrics, s.now, s.log}
+	s.janitor = &janitor{s.store, s.cfg.IdempotencyWindow, s.cfg.Retention, s.progress, s.metrics, s.now, s.log}
 	if err := s.metrics.observe(s.meter, s); err != nil {
 		return fmt.Errorf("query: metrics: %w", err)
 	}

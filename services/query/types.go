@@ -356,6 +356,17 @@ type BalanceState struct {
 	Positions map[queue.Stream]StoredPosition
 }
 
+// ExpireQuery says which events are too old.
+type ExpireQuery struct {
+	// BeforeUS: those accepted before its day.
+	BeforeUS int64
+	// AppliedUS, by the clock of the queue: everything that EVENTS had before it was
+	// applied, or became a dead letter.
+	AppliedUS int64
+	// Limit of a step, from 1.
+	Limit int
+}
+
 // Expired is what Expire did.
 type Expired struct {
 	// Events that are not read any more since the call.

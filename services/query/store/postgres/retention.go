@@ -37,7 +37,7 @@ func (r *removal) table() string { return "removed_day_" + dayName(r.day) }
 //     force: from here on recount and rollups agree again, without the events.
 //   - The ids are removed, in pieces. An id without its event is a repeat still.
 //   - The table, which nothing knows any more, is dropped.
-func (s *Store) Expire(ctx context.Context, beforeUS int64, limit int) (query.Expired, error) {
+func (s *Store) Expire(ctx context.Context, q query.ExpireQuery) (query.Expired, error) {
 	var out query.Expired
 	err := s.write.WithTx(ctx, func(tx pgx.Tx) error {
 		r, err := openRemoval(ctx, tx)
@@ -45,14 +45,14 @@ func (s *Store) Expire(ctx context.Context, beforeUS int64, limit int) (query.Ex
 			return err
 		}
 		if r == nil {
-			out.OldestUS, out.More, err = beginRemoval(ctx, tx, rollup.BucketOf(beforeUS, query.Day))
+			out.OldestUS, out.More, err = beginRemoval(ctx, tx, q)
 			return err
 		}
 		out.More = true
 		if r.state == "forgetting" {
-			return r.forget(ctx, tx, limit)
+			return r.forget(ctx, tx, q.Limit)
 		}
-		n, err := r.count(ctx, tx, "events_day_"+dayName(r.day), limit)
+		n, err := r.count(ctx, tx, "events_day_"+dayName(r.day), q.Limit)
 		if err == nil && n == 0 {
 			var done bool
 			if done, err = detach(ctx, tx, r); done {
@@ -78,8 +78,9 @@ func openRemoval(ctx context.Context, tx pgx.Tx) (*removal, error) {
 	return &r, err
 }
 
-// beginRemoval notes the removal of the oldest day, if that is before the given one.
-func beginRemoval(ctx context.Context, tx pgx.Tx, before int64) (oldestUS int64, begun bool, err error) {
+// beginRemoval notes the removal of the oldest day, if that is too old.
+func beginRemoval(ctx context.Context, tx pgx.Tx, q query.ExpireQuery) (oldestUS int64, begun bool, err error) {
+	before := rollup.BucketOf(q.BeforeUS, query.Day)
 	day, ok, err := oldestDay(ctx, tx)
 	if err != nil || !ok {
 		return 0, false, err
@@ -92,7 +93,7 @@ func beginRemoval(ctx context.Context, tx pgx.Tx, before int64) (oldestUS int64,
 	if _, err := tx.Exec(ctx, "SELECT FROM writer FOR UPDATE"); err != nil {
 		return 0, false, err
 	}
-	if _, err := tx.Exec(ctx, "UPDATE retention SET floor_us = greatest(floor_us, $1)", before*query.Day.US()); err != nil {
+	if _, err := tx.Exec(ctx, "UPDATE retention SET floor_us = greatest(floor_us, $1)", min(before*query.Day.US(), q.AppliedUS)); err != nil {
 		return 0, false, err
 	}
 	tag, err := tx.Exec(ctx, "INSERT INTO removals (day, state, counted_seq, forgotten_seq, events) VALUES ($1, 'counting', 0, 0, 0) ON CONFLICT DO NOTHING", day)

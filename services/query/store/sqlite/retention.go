@@ -13,9 +13,9 @@ import (
 // Expire implements query.Store. The events of a piece go, and what was counted of
 // them is noted, in one transaction. Their pages are used again; the file does not
 // get smaller.
-func (s *Store) Expire(ctx context.Context, beforeUS int64, limit int) (query.Expired, error) {
+func (s *Store) Expire(ctx context.Context, q query.ExpireQuery) (query.Expired, error) {
 	var out query.Expired
-	beforeUS = rollup.BucketOf(beforeUS, query.Day) * query.Day.US()
+	beforeUS := rollup.BucketOf(q.BeforeUS, query.Day) * query.Day.US()
 	err := s.write(ctx, func(c *rawConn) error {
 		out = query.Expired{}
 		rolls := rollup.NewSet()
@@ -31,16 +31,16 @@ func (s *Store) Expire(ctx context.Context, beforeUS int64, limit int) (query.Ex
 				rolls.Add(asInt(row[1]), asInt(row[2]), &e)
 			}
 			return nil
-		}, beforeUS, int64(limit))
+		}, beforeUS, int64(q.Limit))
 		if err != nil {
 			return err
 		}
-		out.Events, out.More = len(seqs), len(seqs) == limit
+		out.Events, out.More = len(seqs), len(seqs) == q.Limit
 		if len(seqs) > 0 {
 			if err := removeEvents(c, seqs, rolls); err != nil {
 				return err
 			}
-			err = c.exec("UPDATE retention SET floor_us = max(floor_us, ?), removed_seq = max(removed_seq, ?)", beforeUS, last)
+			err = c.exec("UPDATE retention SET floor_us = max(floor_us, ?), removed_seq = max(removed_seq, ?)", min(beforeUS, q.AppliedUS), last)
 		}
 		if err != nil || out.More {
 			return err

@@ -36,6 +36,11 @@ func agedBatch(sequence uint64, events ...query.Event) *query.Batch {
 	return b
 }
 
+// before is an ExpireQuery of a store that has applied all that came before.
+func before(us int64, limit int) query.ExpireQuery {
+	return query.ExpireQuery{BeforeUS: us, AppliedUS: us, Limit: limit}
+}
+
 // expire removes what was accepted before a day, calls between after each step but
 // the last, and returns the number of events.
 func expire(t testing.TB, s query.Store, day int64, limit int, between func(step int)) (removed int, last query.Expired) {
@@ -43,7 +48,7 @@ func expire(t testing.TB, s query.Store, day int64, limit int, between func(step
 	for step := 0; ; step++ {
 		require.Less(t, step, 10_000, "it does not end")
 		var err error
-		last, err = s.Expire(context.Background(), baseUS+day*query.Day.US()+1, limit)
+		last, err = s.Expire(context.Background(), before(baseUS+day*query.Day.US()+1, limit))
 		require.NoError(t, err)
 		removed += last.Events
 		if !last.More {
@@ -80,7 +85,7 @@ func manyDays(t testing.TB, s query.Store, days, n int) {
 // the counters stay, and a recount still finds each fault.
 func testRetention(t *testing.T, h Harness) {
 	s := opened(t, h, t.TempDir())
-	none, err := s.Expire(t.Context(), baseUS, 10)
+	none, err := s.Expire(t.Context(), before(baseUS, 10))
 	require.NoError(t, err)
 	require.Equal(t, query.Expired{}, none, "of an empty store")
 	const days, n = 4, 40
@@ -93,7 +98,7 @@ func testRetention(t *testing.T, h Harness) {
 		}
 		return all
 	}
-	before, counters := chart(), total(t, s, "p")
+	charts, counters := chart(), total(t, s, "p")
 	last, err := s.LastSeq(t.Context())
 	require.NoError(t, err)
 
@@ -110,7 +115,7 @@ func testRetention(t *testing.T, h Harness) {
 	require.Equal(t, baseUS+2*query.Day.US(), end.OldestUS)
 	require.Greater(t, total(t, s, "r").Stored, int64(3))
 	verify(t, s)
-	require.Equal(t, before, chart(), "charts show the past")
+	require.Equal(t, charts, chart(), "charts show the past")
 	require.Equal(t, counters, total(t, s, "p"), "stored is what was stored")
 	require.Len(t, list(t, s, "p"), 2*n*3/4)
 	_, err = s.GetEvent(t.Context(), "p", "e-1-0")
@@ -146,7 +151,7 @@ func testRetentionReopen(t *testing.T, h Harness) {
 	manyDays(t, s, 3, 16)
 	removed, more := 0, true
 	for more {
-		out, err := s.Expire(t.Context(), baseUS+2*query.Day.US(), 7)
+		out, err := s.Expire(t.Context(), before(baseUS+2*query.Day.US(), 7))
 		require.NoError(t, err)
 		removed, more = removed+out.Events, out.More
 		require.NoError(t, s.Close())
@@ -215,6 +220,12 @@ func testRetentionEdge(t *testing.T, h Harness) {
 	require.Len(t, list(t, s, "p"), 1)
 	require.EqualValues(t, 4, total(t, s, "p").Stored)
 	verify(t, s)
+
+	// What is not known to be applied is not taken for it, however old it looks.
+	_, err = s.Expire(t.Context(), query.ExpireQuery{BeforeUS: baseUS + 9*query.Day.US(), AppliedUS: baseUS + 3*query.Day.US(), Limit: 10})
+	require.NoError(t, err)
+	require.Len(t, apply(t, s, agedBatch(8, aged("later", 3, 0))).Stored, 1)
+	verify(t, s)
 }
 
 // testRetentionDuring: events come, are read and recounted while others go.
@@ -271,7 +282,7 @@ func testRetentionDuring(t *testing.T, h Harness) {
 	removed := 0
 	deadline := time.Now().Add(time.Minute)
 	for {
-		out, err := s.Expire(t.Context(), baseUS+5*query.Day.US(), 100)
+		out, err := s.Expire(t.Context(), before(baseUS+5*query.Day.US(), 100))
 		if err != nil {
 			require.ErrorIs(t, err, query.ErrBusy) // readers were in the way
 			require.True(t, time.Now().Before(deadline), "%v", err)
@@ -298,7 +309,7 @@ func expireSome(s query.Store, sequence uint64) error {
 		return nil
 	}
 	for range 3 {
-		if _, err := s.Expire(context.Background(), baseUS+(crashDay(sequence)-1)*query.Day.US(), 150); err != nil {
+		if _, err := s.Expire(context.Background(), before(baseUS+(crashDay(sequence)-1)*query.Day.US(), 150)); err != nil {
 			return err
 		}
 	}
