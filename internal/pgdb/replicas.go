@@ -168,7 +168,7 @@ const (
 )
 
 // Note has every read that begins after it see what was committed before it. When it
-// fails no replica is used until a later one has succeeded; each heartbeat is one.
+// fails no replica is used until a later one has succeeded, which the heartbeat tries.
 func (r *Replicas) Note(ctx context.Context) {
 	if r == nil {
 		return
@@ -225,7 +225,9 @@ func (r *Replicas) beat(ctx context.Context) {
 		}
 		return
 	}
-	r.Note(ctx)
+	if _, known := r.needed(); !known {
+		r.Note(ctx)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.beats = append(r.beats, b)
