@@ -27,18 +27,14 @@ func (s Stores) MigratesAtStart() bool { return s.Migrate == migrateAuto }
 
 // Validate reports every rule that is broken.
 func (s Stores) Validate() error {
+	var errs []error
 	if s.Migrate != migrateAuto && s.Migrate != migrateCheck {
-		return fmt.Errorf("migrate: must be auto or check, is %q; use auto", s.Migrate)
+		errs = append(errs, fmt.Errorf("migrate: must be auto or check, is %q; use auto", s.Migrate))
 	}
-	return nil
-}
-
-// Validate returns all problems that a store's own configuration can not see.
-func (s Stores) Validate() error {
 	if len(s.Auth.Replicas) > 0 {
-		return errors.New("auth.replicas: must be empty, since auth reads what it has just written; remove it")
+		errs = append(errs, errors.New("auth.replicas: must be empty, since auth reads what it has just written; remove it"))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // openAuthStore opens the store of auth; it is closed when the services have stopped.

@@ -111,8 +111,7 @@ func OpenReplicas(ctx context.Context, c Config, application string, primary *DB
 		rc.AcquireTimeout = min(rc.AcquireTimeout, replicaAcquire)
 		db, err := newDB(context.WithoutCancel(ctx), rc, application, log)
 		if err != nil {
-			r.closePools()
-			return nil, fmt.Errorf("replica %d: %w", i+1, err)
+			return nil, errors.Join(fmt.Errorf("replica %d: %w", i+1, err), r.closePools())
 		}
 		cfg := db.pool.Config().ConnConfig
 		r.list = append(r.list, &replica{db: db, name: cfg.Host + ":" + strconv.Itoa(int(cfg.Port))})

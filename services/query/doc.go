@@ -26,6 +26,8 @@
 //   - A tail tells each event that was stored and matches, once and in the order
 //     of storing, or says how many it left out. With the cursor of any of its
 //     messages it goes on exactly after it.
+//   - Events older than the retention go, if there is one, when everything that may
+//     repeat them is stored. Charts and counters stay and can be recounted still.
 //
 // # Bounds
 //

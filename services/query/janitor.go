@@ -65,7 +65,7 @@ func steps(ctx context.Context, log *slog.Logger, what string, f func(context.Co
 	for {
 		more, err := f(context.WithoutCancel(ctx))
 		if err != nil {
-			log.WarnContext(ctx, what+" could not be removed; trying again later", "error", err)
+			log.WarnContext(ctx, "what is too old could not be removed; trying again later", "what", what, "error", err)
 			return
 		}
 		if !more || !sleep(ctx, janitorPause) {

@@ -3,10 +3,12 @@ package postgres_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"github.com/synapse-analytics/synapse/internal/pgdb"
 	"github.com/synapse-analytics/synapse/internal/pgdb/pgtest"
 	"github.com/synapse-analytics/synapse/services/query"
 	"github.com/synapse-analytics/synapse/services/query/store/postgres"
@@ -58,4 +60,38 @@ func BenchmarkList(b *testing.B) {
 	s := benchStore(b)
 	defer func() { require.NoError(b, s.Close()) }()
 	storetest.BenchmarkList(b, s)
+}
+
+// BenchmarkGet reads one event from the primary, and from a replica that is checked to
+// have what the read needs.
+func BenchmarkGet(b *testing.B) {
+	primary := pgtest.Shared(b)
+	standby, err := primary.Standby()
+	require.NoError(b, err)
+	defer func() { require.NoError(b, standby.Stop()) }()
+	c := pgtest.Config(benchURL(b))
+	run := func(name string, c pgdb.Config) {
+		s, err := postgres.Open(b.Context(), c, quiet)
+		require.NoError(b, err)
+		defer func() { require.NoError(b, s.Close()) }()
+		batch := storetest.NewTraffic(1).Batch(storetest.BenchRows, 100)
+		_, err = s.Apply(b.Context(), batch)
+		require.NoError(b, err)
+		time.Sleep(time.Second) // the replica answers by then
+		b.Run(name, func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				e := &batch.Sources[i%50].Events[i%100]
+				if _, err := s.GetEvent(b.Context(), e.Project, e.ID); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if r := s.Replicas(); r != nil {
+				replica, primary := r.Reads()
+				b.ReportMetric(float64(replica)/float64(replica+primary), "by-replica")
+			}
+		})
+	}
+	run("primary", c)
+	c.Replicas = []string{onServer(c.URL, primary, standby)}
+	run("replica", c)
 }

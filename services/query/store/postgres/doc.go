@@ -21,8 +21,13 @@
 //
 //   - Events go in by COPY after their ids were checked with one INSERT, so there is
 //     no staging table, and nothing is written that is not kept.
-//   - Partitions by day of acceptance: a day is forgotten by DROP TABLE. The unique
+//   - Partitions by day of acceptance: a day is forgotten by DROP TABLE (Expire). The unique
 //     index over all days is a table of its own (event_ids).
+//   - What is removed is counted beforehand, beside the reads, and detached in one short
+//     transaction: DETACH CONCURRENTLY has none, and between it and the counts a
+//     recount would be wrong.
+//   - Replicas answer reads that tell nothing of positions, when they have replayed what
+//     this process has written or learned (pgdb.Replicas).
 //   - Writers and readers have a pool each: readers that wait for the disk cannot
 //     keep the writer from its connection.
 package postgres

@@ -72,11 +72,7 @@ func (s *Reader) near(ctx context.Context, fn func(Querier) error) error {
 func (s *Reader) pinned(ctx context.Context, view func(context.Context, func(Querier) error) error, fn func(Querier) error) error {
 	return view(ctx, func(tx Querier) error {
 		if s.Dialect.Pin != "" {
-			rows, err := tx.QueryContext(ctx, s.Dialect.Pin)
-			if err == nil {
-				err = errors.Join(rows.Close(), rows.Err())
-			}
-			if err != nil {
+			if err := noRows(tx.QueryRowContext(ctx, s.Dialect.Pin).Scan()); err != nil {
 				return err
 			}
 		}
