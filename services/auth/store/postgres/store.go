@@ -11,6 +11,7 @@ import (
 	"log/slog"
 
 	"github.com/synapse-analytics/synapse/internal/pgdb"
+	"github.com/synapse-analytics/synapse/internal/transfer"
 	"github.com/synapse-analytics/synapse/services/auth"
 	"github.com/synapse-analytics/synapse/services/auth/store/sqlstore"
 )
@@ -41,7 +42,11 @@ func Open(ctx context.Context, c pgdb.Config, log *slog.Logger) (*Store, error) 
 	if err != nil {
 		return nil, fmt.Errorf("auth store: %w", err)
 	}
-	if err := db.Migrate(ctx, Migrations()); err != nil {
+	err = db.Migrate(ctx, Migrations())
+	if err == nil {
+		err = transfer.CheckFinished(ctx, db)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("auth store: %w", err), db.Close())
 	}
 	return &Store{sqlstore.New(engine{db}), db}, nil

@@ -77,6 +77,22 @@ func Open(ctx context.Context, path string, opts ...Option) (*Store, error) {
 	return &Store{sqlstore.New(engine{db}), db}, nil
 }
 
+// OpenFile opens the file of a stopped owner to copy it. Nothing of it changes.
+func OpenFile(ctx context.Context, path string, log *slog.Logger) (*sqldb.DB, error) {
+	db, err := sqldb.OpenReadOnly(ctx, path, sqldb.Options{ApplicationID: ApplicationID, Logger: log})
+	if err != nil {
+		return nil, fmt.Errorf("auth store: %w", err)
+	}
+	have, err := db.Schema(ctx, Migrations())
+	if err == nil {
+		err = have.Err()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("auth store: %w", err), db.Close())
+	}
+	return db, nil
+}
+
 // DB returns the database, for backups and metrics.
 func (s *Store) DB() *sqldb.DB { return s.db }
 

@@ -302,34 +302,6 @@ func (c *copier) Values() ([]any, error) {
 	return c.values, nil
 }
 
-// partition returns the name of a day's partition, which it makes if there is none.
-// Attaching a table lets reads go on meanwhile; creating it as a partition would not.
-func (w *work) partition(day int64) (string, error) {
-	name := partitionPrefix + dayName(day)
-	if _, ok := w.cache.days[day]; ok {
-		return name, nil
-	}
-	var exists bool
-	if err := w.tx.QueryRow(w.ctx, "SELECT to_regclass($1) IS NOT NULL", name).Scan(&exists); err != nil {
-		return "", fmt.Errorf("look for partition %s: %w", name, err)
-	}
-	if !exists {
-		us := query.Day.US()
-		_, err := w.tx.Exec(w.ctx, fmt.Sprintf("CREATE TABLE %s (LIKE events)", name))
-		if err == nil {
-			_, err = w.tx.Exec(w.ctx, fmt.Sprintf("ALTER TABLE events ATTACH PARTITION %s FOR VALUES FROM (%d) TO (%d)", name, day*us, (day+1)*us))
-		}
-		if err != nil {
-			return "", fmt.Errorf("make partition %s: %w", name, err)
-		}
-	}
-	if w.cache.days == nil {
-		w.cache.days = map[int64]struct{}{}
-	}
-	w.cache.days[day] = struct{}{}
-	return name, nil
-}
-
 // conflicts tells which of the repeated rows have another text than the one that is
 // stored.
 func (a *applier) conflicts(isNew []bool) (map[int64]bool, error) {

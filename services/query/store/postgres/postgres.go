@@ -16,6 +16,7 @@ import (
 	"github.com/synapse-analytics/synapse/internal/dberr"
 	"github.com/synapse-analytics/synapse/internal/pgdb"
 	"github.com/synapse-analytics/synapse/internal/queue"
+	"github.com/synapse-analytics/synapse/internal/transfer"
 	"github.com/synapse-analytics/synapse/services/query"
 	"github.com/synapse-analytics/synapse/services/query/store/sqlread"
 )
@@ -58,6 +59,9 @@ func open(ctx context.Context, c pgdb.Config, log *slog.Logger) (*Store, error) 
 	}
 	err = write.Migrate(ctx, Migrations())
 	if err == nil {
+		err = transfer.CheckFinished(ctx, write)
+	}
+	if err == nil {
 		err = makeSecret(ctx, write)
 	}
 	if err != nil {
@@ -77,6 +81,14 @@ func open(ctx context.Context, c pgdb.Config, log *slog.Logger) (*Store, error) 
 		s.Near = s.near
 	}
 	return s, nil
+}
+
+// NewReader returns the reading half of a store, of a database whose schema is up to
+// date.
+func NewReader(db *pgdb.DB) sqlread.Reader {
+	return sqlread.Reader{Dialect: reads, View: func(ctx context.Context, fn func(sqlread.Querier) error) error {
+		return outside(db.ViewSQL(ctx, func(tx *sql.Tx) error { return fn(pgdb.Tx{Tx: tx}) }))
+	}}
 }
 
 // Migrations returns the schema's steps, numbered as those of every engine: what an

@@ -52,7 +52,7 @@ func (s *Store) Expire(ctx context.Context, q query.ExpireQuery) (query.Expired,
 		if r.state == "forgetting" {
 			return r.forget(ctx, tx, q.Limit)
 		}
-		n, err := r.count(ctx, tx, "events_day_"+dayName(r.day), q.Limit)
+		n, err := r.count(ctx, tx, partitionName(r.day), q.Limit)
 		if err == nil && n == 0 {
 			var done bool
 			if done, err = detach(ctx, tx, r); done {
@@ -99,10 +99,6 @@ func beginRemoval(ctx context.Context, tx pgx.Tx, q query.ExpireQuery) (oldestUS
 	tag, err := tx.Exec(ctx, "INSERT INTO removals (day, state, counted_seq, forgotten_seq, events) VALUES ($1, 'counting', 0, 0, 0) ON CONFLICT DO NOTHING", day)
 	return oldestUS, tag.RowsAffected() == 1, err
 }
-
-const partitionPrefix = "events_day_"
-
-func dayName(day int64) string { return strings.ReplaceAll(strconv.FormatInt(day, 10), "-", "m") }
 
 // oldestDay returns that of the partitions.
 func oldestDay(ctx context.Context, tx pgx.Tx) (oldest int64, ok bool, err error) {
@@ -160,7 +156,7 @@ func (r *removal) count(ctx context.Context, tx pgx.Tx, partition string, limit 
 // detach takes the counted partition away from the reads, unless events have come
 // that are not counted.
 func detach(ctx context.Context, tx pgx.Tx, r *removal) (done bool, err error) {
-	from := partitionPrefix + dayName(r.day)
+	from := partitionName(r.day)
 	// The writer's lock is taken before those of the tables, as the writer does.
 	if _, err := tx.Exec(ctx, "SELECT FROM writer FOR UPDATE"); err != nil {
 		return false, err

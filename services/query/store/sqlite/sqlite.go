@@ -81,6 +81,22 @@ func OpenReadOnly(ctx context.Context, path string, o Options) (*Store, error) {
 	return s, nil
 }
 
+// OpenFile opens the file of a stopped owner to copy it. Nothing of it changes.
+func OpenFile(ctx context.Context, path string, log *slog.Logger) (*sqldb.DB, error) {
+	db, err := sqldb.OpenReadOnly(ctx, path, sqldb.Options{ApplicationID: ApplicationID, Logger: log})
+	if err != nil {
+		return nil, fmt.Errorf("open query store: %w", err)
+	}
+	have, err := db.Schema(ctx, Migrations())
+	if err == nil {
+		err = have.Err()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open query store: %w", err), db.Close())
+	}
+	return db, nil
+}
+
 func open(ctx context.Context, path string, o Options) (*Store, error) {
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 64 << 20

@@ -3,7 +3,7 @@
 -- What was removed since it was older than the retention. Every message of EVENTS
 -- that came before floor_us was applied; removed_seq is the highest Seq removed.
 CREATE TABLE retention (
-    one         BOOLEAN PRIMARY KEY DEFAULT true CHECK (one),
+    one         BIGINT PRIMARY KEY DEFAULT 1 CHECK (one = 1),
     floor_us    BIGINT NOT NULL,
     removed_seq BIGINT NOT NULL
 );
