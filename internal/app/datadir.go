@@ -43,6 +43,33 @@ func lockFolder(dir, name string) (*os.File, error) {
 	return f, nil
 }
 
+// LockData keeps every role out of an existing data folder until unlock is called. It
+// fails when one of them runs on it.
+func LockData(dir string) (unlock func(), err error) {
+	if _, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	roles, err := filepath.Glob(filepath.Join(dir, "lock-*"))
+	if err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	var held []*os.File
+	unlock = func() {
+		for _, f := range held {
+			_ = f.Close()
+		}
+	}
+	for _, path := range append(roles, filepath.Join(dir, "lock")) {
+		f, err := lockFolder(dir, filepath.Base(path))
+		if err != nil {
+			unlock()
+			return nil, err
+		}
+		held = append(held, f)
+	}
+	return unlock, nil
+}
+
 func (a *App) unlockData(context.Context) error {
 	if a.lock == nil {
 		return nil
