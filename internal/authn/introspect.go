@@ -89,6 +89,8 @@ func (v *CachingVerifier) judge(ctx context.Context, id string, resp *authv1.Int
 		return nil, "", errs.Unauthenticated(e.Reason, e.Message, e.Remedy), nil
 	case errs.NotFound, errs.PermissionDenied, errs.InvalidField:
 		return nil, "", errs.Unauthenticated(errs.CredentialUnknown, "no such API key", "check the key, or create a new one"), nil
+	case errs.StoreBusy: // of the auth service: the credential may well be good
+		return nil, "", nil, e
 	case errs.Canceled:
 		if ctx.Err() != nil {
 			return nil, "", nil, errs.FromError(context.Cause(ctx))

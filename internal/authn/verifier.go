@@ -21,7 +21,7 @@ import (
 type Verifier interface {
 	// Verify returns the caller that the credential stands for. Its errors are
 	// *errs.Error: UNAUTHENTICATED, UNAVAILABLE when the auth service does not
-	// answer, or the end of ctx. The principal is shared: do not change it.
+	// answer, RESOURCE_EXHAUSTED when its store is busy, or the end of ctx. The principal is shared: do not change it.
 	Verify(ctx context.Context, credential string) (*Principal, error)
 }
 

@@ -266,6 +266,18 @@ func TestAuthIsDown(t *testing.T) {
 	_, err = w.verify(secret)
 	requireReason(t, err, errs.Unavailable)
 	require.NotContains(t, errs.ToStatus(err).Message(), "secret")
+
+	busy := errs.ToStatus(errs.Exhausted(errs.StoreBusy, "taken", "raise stores.auth.max_conns", time.Second, nil)).Err()
+	w.set(func() { w.down = busy })
+	_, err = w.verify(secret)
+	requireReason(t, err, errs.StoreBusy)
+	require.True(t, errs.FromError(err).Retryable())
+	require.Equal(t, "raise stores.auth.max_conns", errs.FromError(err).Remedy)
+	id, secret := w.newKey(t, "demo")
+	w.set(func() { w.down = nil })
+	p, err := w.verify(secret)
+	require.NoError(t, err, "that it was busy is not remembered")
+	require.Equal(t, id, p.ID)
 }
 
 func TestCallerGivesUp(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"time"
 
 	typev1 "github.com/synapse-analytics/synapse/gen/go/synapse/type/v1"
@@ -25,6 +26,8 @@ var (
 	ErrEnded = errors.New("auth store: ended")
 	// ErrUnavailable says that the store can not answer now.
 	ErrUnavailable = errors.New("auth store: unavailable")
+	// ErrExhausted is the ErrUnavailable of a store whose connections were all taken.
+	ErrExhausted = fmt.Errorf("%w: no connection is free", ErrUnavailable)
 )
 
 // Hash is the SHA-256 of a random secret.

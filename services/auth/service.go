@@ -230,6 +230,9 @@ func edge(err error) error {
 		return own
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return err
+	case errors.Is(err, ErrExhausted):
+		return errs.Exhausted(errs.StoreBusy, "every connection to the store of accounts is taken",
+			"try again in a second; when it lasts, let the operator raise stores.auth.max_conns", time.Second, nil)
 	case errors.Is(err, ErrUnavailable):
 		return errs.Down("the store of accounts does not answer", time.Second, err)
 	case errors.Is(err, errNoSigningKey), errors.Is(err, errNotStarted):

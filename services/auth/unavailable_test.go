@@ -1,6 +1,9 @@
 package auth_test
 
 import (
+	"context"
+	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -10,8 +13,10 @@ import (
 	authv1 "github.com/synapse-analytics/synapse/gen/go/synapse/auth/v1"
 	typev1 "github.com/synapse-analytics/synapse/gen/go/synapse/type/v1"
 	"github.com/synapse-analytics/synapse/internal/authn"
+	"github.com/synapse-analytics/synapse/internal/dberr"
 	"github.com/synapse-analytics/synapse/internal/errs"
 	"github.com/synapse-analytics/synapse/services/auth"
+	"github.com/synapse-analytics/synapse/services/auth/store/sqlstore"
 )
 
 // TestStoreAway: with the store away every RPC that needs it says UNAVAILABLE,
@@ -22,13 +27,33 @@ func TestStoreAway(t *testing.T) {
 	require.NoError(t, w.store.Close())
 	require.ErrorContains(t, w.svc.Ready(t.Context()), "the store does not answer")
 
+	ctx := personOf(t, w)
+	for name, call := range storeCalls(w, ctx, refresh) {
+		t.Run(name, func(t *testing.T) {
+			e := refused(t, call(), codes.Unavailable, errs.Unavailable)
+			require.Positive(t, e.RetryAfter)
+			require.NotContains(t, errs.ToStatus(call()).Message(), "sql")
+		})
+	}
+	_, err := w.svc.GetJwks(ctx, &authv1.GetJwksRequest{})
+	require.NoError(t, err)
+	_, _, err = w.svc.Bootstrap(ctx, auth.BootstrapInput{DataDir: w.dir})
+	require.ErrorIs(t, err, auth.ErrUnavailable)
+}
+
+// personOf is the context of a call by a person who may do everything.
+func personOf(t *testing.T, w *world) context.Context {
 	p := &authn.Principal{
 		Kind: authn.KindUser, ID: "u", SessionID: "s", ExpireTime: w.clock.now().Add(time.Minute),
 		Projects: map[string][]typev1.Access_Scope{"default": {ingest, read, score, manage}},
 	}
-	ctx := authn.NewContext(t.Context(), p, "default")
+	return authn.NewContext(t.Context(), p, "default")
+}
+
+// storeCalls calls every RPC that needs the store.
+func storeCalls(w *world, ctx context.Context, refresh string) map[string]func() error {
 	key := &authv1.ApiKey{Scopes: []typev1.Access_Scope{read}}
-	for name, call := range map[string]func() error{
+	return map[string]func() error{
 		"SignIn": func() error {
 			_, err := w.svc.SignIn(ctx, &authv1.SignInRequest{Email: "admin@localhost", Password: "x"})
 			return err
@@ -64,15 +89,38 @@ func TestStoreAway(t *testing.T) {
 		},
 		"CreateUser":    func() error { _, _, err := w.svc.CreateUser(ctx, "x@example.com", ""); return err },
 		"ResetPassword": func() error { _, err := w.svc.ResetPassword(ctx, "x@example.com", ""); return err },
-	} {
+	}
+}
+
+// exhausted is the engine of a store whose connections are all taken.
+type exhausted struct{}
+
+func (exhausted) Write(context.Context, func(sqlstore.Tx) error) error {
+	return fmt.Errorf("write transaction: %w: none of 8 within 5s", dberr.ErrExhausted)
+}
+
+func (exhausted) Read(context.Context, func(sqlstore.Tx) error) error {
+	return fmt.Errorf("read transaction: %w: none of 8 within 5s", dberr.ErrExhausted)
+}
+
+// TestStoreBusy: with all connections taken, a caller is told to come again, and the
+// operator what to raise.
+func TestStoreBusy(t *testing.T) {
+	w := newWorld(t)
+	refresh := w.signIn().GetRefreshToken()
+	started := w.svc
+	defer func() { w.svc = started }()
+	var err error
+	w.svc, err = auth.New(auth.Deps{Config: w.cfg, Store: sqlstore.New(exhausted{}), Notifier: w.notices, Logger: slog.New(slog.DiscardHandler), Now: w.clock.now})
+	require.NoError(t, err)
+	calls := storeCalls(w, personOf(t, w), refresh)
+	delete(calls, "ListApiKeys") // needs a service that has started, for which the store must answer
+	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {
-			e := refused(t, call(), codes.Unavailable, errs.Unavailable)
-			require.Positive(t, e.RetryAfter)
-			require.NotContains(t, errs.ToStatus(call()).Message(), "sql")
+			e := refused(t, call(), codes.ResourceExhausted, errs.StoreBusy)
+			require.Equal(t, time.Second, e.RetryAfter)
+			require.True(t, e.Retryable())
+			require.Contains(t, e.Remedy, "stores.auth.max_conns")
 		})
 	}
-	_, err := w.svc.GetJwks(ctx, &authv1.GetJwksRequest{})
-	require.NoError(t, err)
-	_, _, err = w.svc.Bootstrap(ctx, auth.BootstrapInput{DataDir: w.dir})
-	require.ErrorIs(t, err, auth.ErrUnavailable)
 }

@@ -39,7 +39,7 @@ var explanations = map[errs.Reason]explanation{
 	errs.BacklogFull:          {"Backlog full", "The queue holds as much as it may; nothing of the request was taken over.", "Wait as long as Retry-After says, then send the same events again.", 429},
 	errs.DiskFull:             {"Disk full", "The free space is at its floor; nothing of the request was taken over.", "Free space or add some, then send the same events again.", 429},
 	errs.TooManyStreams:       {"Too many streams", "As many streams are open as may be.", "Close streams that nobody reads.", 429},
-	errs.StoreBusy:            {"The store is busy", "Every connection to the store is taken.", "Try again in a second; when it lasts, raise stores.query.max_conns.", 429},
+	errs.StoreBusy:            {"The store is busy", "Every connection to the store is taken.", "Try again in a second; when it lasts, raise max_conns of the role's store.", 429},
 	errs.Unprocessable:        {"Unprocessable", "An event failed every try to score it; it is kept as a dead letter.", "See the dead letter; replay it after the cause is gone.", 422},
 	errs.Unavailable:          {"Unavailable", "A part of the system does not answer at the moment.", "Try again a little later; see /readyz for the part.", 503},
 	errs.ShuttingDown:         {"Shutting down", "The server is being stopped.", "Connect again.", 503},

@@ -60,6 +60,8 @@ func ours(what string, err error) error {
 		return fmt.Errorf("%s: %w", what, auth.ErrNotFound)
 	case errors.Is(err, dberr.ErrUnique):
 		return fmt.Errorf("%s: %w: %w", what, auth.ErrExists, err)
+	case errors.Is(err, dberr.ErrExhausted):
+		return fmt.Errorf("%s: %w: %w", what, auth.ErrExhausted, err)
 	case errors.Is(err, dberr.ErrBusy), errors.Is(err, dberr.ErrFull), errors.Is(err, dberr.ErrIO),
 		errors.Is(err, dberr.ErrClosed), errors.Is(err, dberr.ErrCorrupt), errors.Is(err, dberr.ErrAway),
 		errors.Is(err, dberr.ErrReadOnly), errors.Is(err, dberr.ErrUnknown):
