@@ -158,7 +158,7 @@ func (l *layout) read(ctx context.Context, dst *pgdb.DB, from []sourceColumn) er
 		return pgdb.Wrap(err)
 	}
 	if len(l.columns) == 0 {
-		return fmt.Errorf("the database has no table %s", l.Name)
+		return fmt.Errorf("%w, of another role: it has no table %s; each role needs a database of its own", ErrNotEmpty, l.Name)
 	}
 	if len(orphans) > 0 {
 		return fmt.Errorf("the source has nothing for %s", strings.Join(orphans, ", "))
