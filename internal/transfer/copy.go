@@ -108,7 +108,7 @@ func (j *job) write(ctx context.Context, t *layout, done int64, rows [][]any) er
 		if tag.RowsAffected() != 1 {
 			return errSecond
 		}
-		groups, names, err := t.byPartition(ctx, tx, rows)
+		groups, err := t.groups(ctx, tx, rows)
 		if err != nil {
 			return err
 		}
@@ -117,10 +117,9 @@ func (j *job) write(ctx context.Context, t *layout, done int64, rows [][]any) er
 			fill[i] = t.Fill[name]
 		}
 		values := make([]any, 0, len(columns))
-		for _, name := range names {
-			group := groups[name]
-			_, err := tx.CopyFrom(ctx, pgx.Identifier{name}, columns, pgx.CopyFromSlice(len(group), func(i int) ([]any, error) {
-				values = append(append(values[:0], group[i]...), fill...)
+		for _, g := range groups {
+			_, err := tx.CopyFrom(ctx, pgx.Identifier{g.table}, columns, pgx.CopyFromSlice(len(g.rows), func(i int) ([]any, error) {
+				values = append(append(values[:0], g.rows[i]...), fill...)
 				return values, nil
 			}))
 			if err != nil {

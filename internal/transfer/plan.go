@@ -45,8 +45,10 @@ type Table struct {
 
 // Partition spreads rows over tables.
 type Partition struct {
-	// Column that decides, a number.
+	// Column that decides, a number; numbers from one multiple of Size to the next are
+	// of one table.
 	Column string
+	Size   int64
 	// Of returns the table of a value, which it makes if there is none.
 	Of func(ctx context.Context, tx pgx.Tx, value int64) (table string, err error)
 }

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -296,23 +294,37 @@ func (l *layout) names() []string {
 	return append(list, l.fill...)
 }
 
-// byPartition groups rows by the tables that they go into, in a fixed order.
-func (l *layout) byPartition(ctx context.Context, tx pgx.Tx, rows [][]any) (map[string][][]any, []string, error) {
+// group is rows that go into one table.
+type group struct {
+	table string
+	rows  [][]any
+}
+
+// groups sorts rows by the tables that they go into.
+func (l *layout) groups(ctx context.Context, tx pgx.Tx, rows [][]any) ([]group, error) {
 	if l.Partition == nil {
-		return map[string][][]any{l.Name: rows}, []string{l.Name}, nil
+		return []group{{l.Name, rows}}, nil
 	}
 	at := l.place(l.Partition.Column)
-	groups := map[string][][]any{}
+	byNumber := map[int64][][]any{}
 	for _, row := range rows {
 		value, ok := row[at].(int64)
 		if !ok {
-			return nil, nil, fmt.Errorf("%s is %T instead of a number", l.Partition.Column, row[at])
+			return nil, fmt.Errorf("%s is %T instead of a number", l.Partition.Column, row[at])
 		}
-		name, err := l.Partition.Of(ctx, tx, value)
-		if err != nil {
-			return nil, nil, err
+		number := value / l.Partition.Size
+		if value%l.Partition.Size < 0 { // rounded down
+			number--
 		}
-		groups[name] = append(groups[name], row)
+		byNumber[number] = append(byNumber[number], row)
 	}
-	return groups, slices.Sorted(maps.Keys(groups)), nil
+	var list []group
+	for number, rows := range byNumber {
+		table, err := l.Partition.Of(ctx, tx, number*l.Partition.Size)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, group{table, rows})
+	}
+	return list, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/synapse-analytics/synapse/internal/pgdb"
 	"github.com/synapse-analytics/synapse/internal/transfer"
+	"github.com/synapse-analytics/synapse/services/query"
 	"github.com/synapse-analytics/synapse/services/query/store/postgres"
 	"github.com/synapse-analytics/synapse/services/query/store/sqlite"
 )
@@ -23,7 +24,7 @@ func plan() transfer.Plan {
 			{Name: "meta", Replace: true}, // the secret of a database that was opened before
 			{Name: "projects"},
 			{Name: "dims"},
-			{Name: "events", Partition: &transfer.Partition{Column: "accepted_us", Of: postgres.Partition}},
+			{Name: "events", Partition: &transfer.Partition{Column: "accepted_us", Size: query.Day.US(), Of: postgres.Partition}},
 			{Name: "event_ids", From: "events"},
 			{Name: "rollups"},
 			{Name: "balance"},
