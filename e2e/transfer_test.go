@@ -52,6 +52,9 @@ func TestTransfer(t *testing.T) {
 	page := c.Call("GET", "/v1/projects/-/events?pageSize=10", c.Creds.ReadKey, nil).JSON()
 	c.Kill("synapse") // in the middle of the load: not all that was acknowledged is stored yet
 
+	_, errOut, code = c.CLI(append([]string{"serve", "--data", c.Dir, "--grpc-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}, stores...)...)
+	require.Equal(t, 1, code, "it would begin anew")
+	require.Contains(t, errOut, "move it by `synapse transfer")
 	out, errOut, code := transfer("--output", "json")
 	require.Equal(t, 0, code, "%s%s", out, errOut)
 	var report struct {

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/synapse-analytics/synapse/internal/pgdb"
+	"github.com/synapse-analytics/synapse/internal/transfer"
 	"github.com/synapse-analytics/synapse/services/auth"
 	authpostgres "github.com/synapse-analytics/synapse/services/auth/store/postgres"
 	authsqlite "github.com/synapse-analytics/synapse/services/auth/store/sqlite"
@@ -45,6 +47,13 @@ func (a *App) openAuthStore(ctx context.Context, log *slog.Logger) (auth.Store, 
 			return nil, err
 		}
 		a.closers = append(a.closers, store.Close)
+		empty, err := store.Empty(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := a.checkMoved(ctx, "auth.db", store.DB(), empty); err != nil {
+			return nil, err
+		}
 		return store, a.observe(store.DB(), "auth")
 	}
 	store, err := authsqlite.Open(ctx, a.cfg.path("auth.db"), authsqlite.WithLogger(log))
@@ -72,6 +81,13 @@ func (a *App) openQueryStore(ctx context.Context, log *slog.Logger) (query.Store
 			a.closers = append(a.closers, stop)
 		}
 		read, write := store.Pools()
+		positions, err := store.Positions(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := a.checkMoved(ctx, "query.db", read, len(positions) == 0); err != nil {
+			return nil, err
+		}
 		return store, errors.Join(a.observe(read, "query"), a.observe(write, "query writer"))
 	}
 	store, err := querysqlite.Open(ctx, a.cfg.path("query.db"), querysqlite.Options{Logger: log})
@@ -80,6 +96,20 @@ func (a *App) openQueryStore(ctx context.Context, log *slog.Logger) (query.Store
 	}
 	a.closers = append(a.closers, store.Close)
 	return store, nil
+}
+
+// checkMoved keeps a role from beginning anew in an empty database while its data lies
+// in a file of the data folder.
+func (a *App) checkMoved(ctx context.Context, file string, db *pgdb.DB, empty bool) error {
+	if _, err := os.Stat(a.cfg.path(file)); err != nil || !empty {
+		return nil //nolint:nilerr // there is no file
+	}
+	moved, err := transfer.Filled(ctx, db)
+	if err != nil || moved {
+		return err
+	}
+	return fmt.Errorf("the database is empty, and there is data in %s: move it by `synapse transfer --from sqlite --to postgres`, "+
+		"or take the file away to begin anew", a.cfg.path(file))
 }
 
 func (a *App) observe(db *pgdb.DB, pool string) error {

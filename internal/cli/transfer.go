@@ -16,7 +16,7 @@ import (
 
 	"github.com/synapse-analytics/synapse/internal/app"
 	"github.com/synapse-analytics/synapse/internal/pgdb"
-	"github.com/synapse-analytics/synapse/internal/sqldb"
+	"github.com/synapse-analytics/synapse/internal/schema"
 	"github.com/synapse-analytics/synapse/internal/transfer"
 	authtransfer "github.com/synapse-analytics/synapse/services/auth/store/transfer"
 	querytransfer "github.com/synapse-analytics/synapse/services/query/store/transfer"
@@ -155,10 +155,10 @@ func (t *transferJob) move(ctx context.Context, m move) error {
 
 // transferHint says what to do about an error.
 func transferHint(err error, role string) error {
-	var schema *sqldb.SchemaError
+	var old *schema.Error
 	switch {
-	case errors.As(err, &schema):
-		return hint(err, "start and stop the server with this version once: it brings the file up to date")
+	case errors.As(err, &old):
+		return hint(err, "synapse migrate up")
 	case errors.Is(err, transfer.ErrNotEmpty):
 		return hint(err, fmt.Sprintf("create an empty database and set stores.%s.url to it", role))
 	case errors.Is(err, transfer.ErrChanged), errors.Is(err, transfer.ErrDiffers):

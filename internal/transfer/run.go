@@ -282,6 +282,12 @@ func CheckFinished(ctx context.Context, db *pgdb.DB) error {
 	return nil
 }
 
+// Filled says whether the database holds what a transfer has moved.
+func Filled(ctx context.Context, db *pgdb.DB) (filled bool, err error) {
+	err = db.Pool().QueryRow(ctx, "SELECT to_regclass('transfer') IS NOT NULL").Scan(&filled)
+	return filled, pgdb.Wrap(err)
+}
+
 func quoted(name string) string { return pgx.Identifier{name}.Sanitize() }
 
 // names are the columns that rows are copied into: those of the source, then those
