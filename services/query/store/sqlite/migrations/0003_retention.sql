@@ -9,7 +9,7 @@ CREATE TABLE retention (
 ) STRICT;
 INSERT INTO retention (one, floor_us, removed_seq) VALUES (1, -9223372036854775808, 0);
 
--- Finds the oldest.
+-- Finds the oldest events.
 CREATE INDEX events_by_acceptance ON events (accepted_us);
 
 -- What the rollups of minutes count and is not there any more; the columns are those
