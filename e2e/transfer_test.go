@@ -17,7 +17,7 @@ import (
 // gone on with, and what was acknowledged before the stop and not yet stored is
 // stored on the other side.
 func TestTransfer(t *testing.T) {
-	c := harness.Start(t, harness.AllInOne)
+	c := harness.Start(t, harness.Embedded)
 	server, err := pgtest.Start()
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Stop()) }) // before the cluster: its stop needs no database
