@@ -329,6 +329,12 @@ func (c *Cluster) WaitReady(p *Process) {
 // Process returns a process by the name of its program.
 func (c *Cluster) Process(name string) *Process { return c.procs[name] }
 
+// Addr is the gRPC address of a process.
+func (c *Cluster) Addr(name string) string {
+	i := slices.Index(c.args[name], "--grpc-addr")
+	return c.args[name][i+1]
+}
+
 // Kill ends a process at once (SIGKILL) and waits for its end.
 func (c *Cluster) Kill(name string) {
 	c.t.Helper()

@@ -8,18 +8,28 @@ import (
 
 	"github.com/synapse-analytics/synapse/internal/pgdb/pgtest"
 	"github.com/synapse-analytics/synapse/internal/queue/natstest"
+	"github.com/synapse-analytics/synapse/internal/redisdb/redistest"
 )
 
 // servers are those that the product runs on, each a process on loopback.
 type servers struct {
 	postgres, standby *pgtest.Server
 	nats              *natstest.Cluster
+	redis             *redistest.Server
 }
+
+// NATS are the servers of the queue, nil for the embedded one.
+func (c *Cluster) NATS() *natstest.Cluster { return c.nats }
+
+// Redis is the Redis server, nil for the embedded profile.
+func (c *Cluster) Redis() *redistest.Server { return c.redis }
 
 // startServers starts what the profile needs and returns the settings that lead
 // there.
 func (c *Cluster) startServers() []string {
-	return append(c.startNATS(), c.startPostgres()...)
+	c.redis = redistest.Start(c.t)
+	settings := []string{"redis.url=redis://" + c.redis.Addr(), fmt.Sprintf("redis.share=%d", c.replicas)}
+	return append(append(settings, c.startNATS()...), c.startPostgres()...)
 }
 
 // startNATS starts one server, or three with TLS and credentials that are a cluster.
@@ -103,7 +113,7 @@ func (c *Cluster) ServerKills() []ServerKill {
 	kills := []ServerKill{{"postgres", func() {
 		require.NoError(c.t, c.postgres.Kill())
 		require.NoError(c.t, c.postgres.Run())
-	}, func() {}}}
+	}, func() {}}, {"redis", func() { require.NoError(c.t, c.redis.Kill()) }, func() { require.NoError(c.t, c.redis.Run()) }}}
 	for _, n := range c.nats.Nodes {
 		k := ServerKill{"nats " + n.Name, func() { require.NoError(c.t, n.Kill()) }, func() {
 			// Its copies are whole again: of three, one may be lost at a time.

@@ -255,7 +255,7 @@ func (a *App) startGRPC(context.Context) error {
 		vc.NoticeSkew = peerClockSkew
 	}
 	a.verifier = authn.NewVerifier(vc, authv1.NewAuthServiceClient(a.conns[Auth]), a.log())
-	stopListening, err := a.queue.Listen(func(notice []byte) {
+	stopListening, err := notices{a.queue, a.redis}.Listen(func(notice []byte) {
 		if err := a.verifier.HandleNotice(notice); err != nil {
 			a.log().Warn("notice can not be read", "error", err)
 		}

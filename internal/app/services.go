@@ -43,7 +43,7 @@ func (a *App) newService(ctx context.Context, r Role) (service, error) {
 		}
 		return auth.New(auth.Deps{
 			Config: a.cfg.Auth, Logger: log, TracerProvider: a.tel.TracerProvider, MeterProvider: a.tel.MeterProvider,
-			Store: store, Notifier: a.queue,
+			Store: store, Notifier: notices{a.queue, a.redis},
 		})
 	case Ingest:
 		return ingest.New(ingest.Deps{
