@@ -60,9 +60,13 @@ func (a *App) newService(ctx context.Context, r Role) (service, error) {
 		if err != nil {
 			return nil, err
 		}
+		charts, err := a.newCache("charts", a.cfg.Query.Cache)
+		if err != nil {
+			return nil, err
+		}
 		return query.New(query.Deps{
 			Config: a.cfg.Query, Logger: log, TracerProvider: a.tel.TracerProvider, MeterProvider: a.tel.MeterProvider,
-			Queue: a.queue, Store: store, Explainer: scoring.NewExplainer(scoring.NewModelScorer(model.Default()), log),
+			Queue: a.queue, Store: store, Charts: charts, Explainer: scoring.NewExplainer(scoring.NewModelScorer(model.Default()), log),
 			Fatal: func(err error) { a.group.Fail("query", err) },
 		})
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/synapse-analytics/synapse/internal/cache"
 )
 
 // Config configures the query service.
@@ -18,6 +20,7 @@ type Config struct {
 	Retention         time.Duration `config:"retention" doc:"How long events are kept, counted from their acceptance and by whole days (UTC); 24h or more, and at least idempotency_window. 0s keeps them for ever. Charts and counters stay."`
 	TrimInterval      time.Duration `config:"trim_interval" doc:"Time between two looks at what can be removed from the stream SCORED, 100ms to 1h."`
 	ListBudget        time.Duration `config:"list_budget" doc:"How long a list with a filter searches before it answers with a short page and a token, 10ms to 30s."`
+	Cache             cache.Config  `config:"cache" doc:"The parts of charts that do not change at the moment."`
 	ResumeAfterLoss   bool          `config:"resume_after_loss" doc:"Go on with what a stream still holds after it lost messages that were not stored yet; without it the service waits for an operator."`
 }
 
@@ -26,6 +29,7 @@ func DefaultConfig() Config {
 	return Config{
 		MaxRows: 5000, MaxTails: 1000, TailBuffer: 256, TailResume: 10_000, Heartbeat: 15 * time.Second,
 		IdempotencyWindow: 7 * 24 * time.Hour, RecoveryWindow: 24 * time.Hour, TrimInterval: 10 * time.Second, ListBudget: 2 * time.Second,
+		Cache: cache.Config{Engine: cache.Process, TTL: time.Minute, MaxBytes: 32 << 20},
 	}
 }
 

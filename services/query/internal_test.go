@@ -112,7 +112,7 @@ func (s *seriesStore) Series(_ context.Context, q SeriesQuery, f func(SeriesRow)
 
 func seriesService(rows []SeriesRow) (*Service, *seriesStore) {
 	st := &seriesStore{rows: rows}
-	return &Service{store: st, now: time.Now, progress: &progress{}}, st
+	return &Service{store: st, series: &seriesCache{store: st}, now: time.Now, progress: &progress{}}, st
 }
 
 func TestFold(t *testing.T) {

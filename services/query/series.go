@@ -222,7 +222,7 @@ func (s *Service) timeSeries(ctx context.Context, project string, req *queryv1.Q
 		Project: project, Grain: w.grain, StartUS: w.startUS, EndUS: w.endUS, StepUS: w.stepUS, GroupBy: split.dims, Filter: f,
 	}
 	if len(req.GroupBy) == 0 {
-		err := s.store.Series(ctx, q, func(r SeriesRow) error {
+		err := s.series.Series(ctx, q, func(r SeriesRow) error {
 			resp.Points = append(resp.Points, point(r.StartUS, r.Cells))
 			return nil
 		})
@@ -232,7 +232,7 @@ func (s *Service) timeSeries(ctx context.Context, project string, req *queryv1.Q
 		return resp, nil
 	}
 	c := newCollector(split, nil, resp)
-	if err = s.store.Series(ctx, q, c.row); err == nil {
+	if err = s.series.Series(ctx, q, c.row); err == nil {
 		err = c.flush()
 	}
 	if errors.Is(err, errManyGroups) { // rarely: then it takes a first pass to rank them
@@ -242,7 +242,7 @@ func (s *Service) timeSeries(ctx context.Context, project string, req *queryv1.Q
 		}
 		resp.Points = nil
 		c = newCollector(split, largest, resp)
-		if err = s.store.Series(ctx, q, c.row); err == nil {
+		if err = s.series.Series(ctx, q, c.row); err == nil {
 			err = c.flush()
 		}
 	}
@@ -260,7 +260,7 @@ var errManyGroups = errors.New("more groups than an answer holds")
 func (s *Service) largest(ctx context.Context, q SeriesQuery, split splitter) (map[group]bool, error) {
 	q.StepUS = 0
 	sums := map[group]int64{}
-	err := s.store.Series(ctx, q, func(r SeriesRow) error {
+	err := s.series.Series(ctx, q, func(r SeriesRow) error {
 		split.split(&r, func(g group, cells [3]Cell) { sums[g] += countOf(cells) })
 		return nil
 	})

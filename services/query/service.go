@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc"
 
 	queryv1 "github.com/synapse-analytics/synapse/gen/go/synapse/query/v1"
+	"github.com/synapse-analytics/synapse/internal/cache"
 	"github.com/synapse-analytics/synapse/internal/queue"
 )
 
@@ -43,6 +44,8 @@ type Deps struct {
 	Store Store
 	// Explainer answers ExplainEvent.
 	Explainer Explainer
+	// Charts keeps parts of time series; nil keeps nothing.
+	Charts cache.Cache
 	// Fatal is told when the store can not be trusted any more: the process
 	// should end. nil only logs it; the service is then not ready for ever.
 	Fatal func(error)
@@ -66,6 +69,8 @@ type Service struct {
 
 	tokens    *tokens
 	hub       *hub
+	series    *seriesCache
+	changes   *changes
 	positions *positions
 	progress  *progress
 	accepted  *accepted
@@ -120,8 +125,9 @@ func New(d Deps) (*Service, error) {
 	s := &Service{
 		cfg: d.Config, log: d.Logger, now: d.Now, store: d.Store, explainer: d.Explainer, queue: d.Queue, fatal: d.Fatal,
 		tracer: d.TracerProvider.Tracer(scopeName), meter: d.MeterProvider.Meter(scopeName),
-		positions: newPositions(d.Store),
+		positions: newPositions(d.Store), changes: newChanges(d.Now),
 	}
+	s.series = &seriesCache{store: d.Store, cache: d.Charts, changes: s.changes}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	var err error
 	if s.metrics, err = newMetrics(s.meter); err != nil {
@@ -156,7 +162,7 @@ func (s *Service) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("query: %w", err)
 	}
-	s.tokens = newTokens(secret)
+	s.tokens, s.series.secret = newTokens(secret), secret
 	s.hub = newHub(s.tokens, s.cfg.TailBuffer, s.cfg.MaxTails, last)
 	times := &timeline{}
 	s.progress = &progress{queue: s.queue, positions: s.positions, times: times, now: s.now, log: s.log}
@@ -168,7 +174,7 @@ func (s *Service) Start(ctx context.Context) error {
 	s.watcher = &watcher{store: s.store, positions: s.positions, times: times, hub: s.hub, metrics: s.metrics, log: s.log}
 	s.watcher.health.set(errNotYet)
 	w := &writer{
-		store: s.store, watcher: s.watcher, positions: s.positions, maxRows: s.cfg.MaxRows, hub: s.hub, metrics: s.metrics,
+		store: s.store, watcher: s.watcher, positions: s.positions, changes: s.changes, maxRows: s.cfg.MaxRows, hub: s.hub, metrics: s.metrics,
 		spans: &spans{s.tracer}, now: s.now,
 	}
 	w.follower = s.follow(queue.ConsumerConfig{Stream: queue.Scored, Name: writerConsumer, MaxPending: writerPending}, w.session)

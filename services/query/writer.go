@@ -23,6 +23,7 @@ type writer struct {
 	store     Store
 	watcher   *watcher
 	positions *positions
+	changes   *changes
 	maxRows   int
 	hub       *hub
 	metrics   *metrics
@@ -47,6 +48,8 @@ func (w *writer) session(ctx context.Context, c queue.Consumer, after uint64, st
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	w.changes.reset(true, stored)
+	defer w.changes.reset(false, queue.Position{})
 	items := make(chan item, pipelineItems)
 	room := semaphore.NewWeighted(pipelineBytes)
 	committed := make(chan error, 1)
@@ -154,6 +157,7 @@ func (w *writer) commit(ctx context.Context, group []item, stored queue.Position
 	}
 	var out Outcome
 	var began time.Time
+	w.changes.begin(b)
 	err := retry(ctx, &w.follower.health, w.follower.log, func() error {
 		began = time.Now()
 		b.StoredUS = w.now().UnixMicro()
@@ -166,6 +170,7 @@ func (w *writer) commit(ctx context.Context, group []item, stored queue.Position
 		return err
 	}
 	done := time.Now()
+	w.changes.done(b)
 	w.positions.set(queue.Scored, last.position)
 	if err := last.ack(); err != nil {
 		// The store has the position: the acknowledgement only shows how far it is.
