@@ -18,7 +18,8 @@ TOOLS := \
 	github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0 \
 	github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4 \
 	gotest.tools/gotestsum@v1.13.0 \
-	github.com/nats-io/nats-server/v2@v2.15.2
+	github.com/nats-io/nats-server/v2@v2.15.2 \
+	github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
 .PHONY: setup setup-tools setup-fasttext setup-browser setup-postgres setup-redis
 setup: setup-tools setup-fasttext setup-browser setup-postgres setup-redis ## install all that building and testing needs (pinned, into .bin)

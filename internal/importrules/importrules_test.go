@@ -98,6 +98,9 @@ func TestImportRules(t *testing.T) {
 			if under(full, "github.com/redis/go-redis") && !under(p.ImportPath, "internal/redisdb") {
 				t.Errorf("%s imports %s: only internal/redisdb does", p.ImportPath, full)
 			}
+			if under(full, "github.com/minio/minio-go") && !under(p.ImportPath, "internal/blob/s3") {
+				t.Errorf("%s imports %s: only the S3 engine does", p.ImportPath, full)
+			}
 			if under(full, "github.com/mattn/go-sqlite3", "modernc.org/sqlite") && !under(p.ImportPath, "internal/sqldb") {
 				t.Errorf("%s imports %s: only internal/sqldb does", p.ImportPath, full)
 			}

@@ -1,0 +1,81 @@
+package folder_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/synapse-analytics/synapse/internal/blob"
+	"github.com/synapse-analytics/synapse/internal/blob/blobtest"
+	"github.com/synapse-analytics/synapse/internal/blob/folder"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t *testing.T, dir string) *folder.Store {
+	s, err := folder.Open(dir)
+	require.NoError(t, err)
+	return s
+}
+
+func TestStore(t *testing.T) {
+	dir := ""
+	blobtest.Run(t, blobtest.Harness{
+		Open: func(t *testing.T) blob.Store {
+			dir = filepath.Join(t.TempDir(), "deep", "objects")
+			return open(t, dir)
+		},
+		Corrupt: func(t *testing.T, _ blob.Store, key string) {
+			path := filepath.Join(dir, key)
+			b, err := os.ReadFile(path)
+			require.NoError(t, err)
+			b[1000] ^= 1
+			require.NoError(t, os.WriteFile(path, b, 0o600))
+		},
+	})
+}
+
+// TestShortened: a file that lost its end, or is another's, is no object.
+func TestShortened(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir)
+	blobtest.Put(t, s, "k", blobtest.Bytes(1, 1000))
+	whole, err := os.ReadFile(filepath.Join(dir, "k"))
+	require.NoError(t, err)
+	for n := range len(whole) {
+		if n%37 != 0 {
+			continue
+		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "k"), whole[:n], 0o600))
+		_, err := s.Get(t.Context(), "k")
+		require.ErrorIs(t, err, blob.ErrCorrupt, "%d bytes left", n)
+	}
+}
+
+// TestFiles: only the owner may read, and what a killed process began is removed
+// once it is old.
+func TestFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "objects")
+	s := open(t, dir)
+	blobtest.Put(t, s, "a/b", []byte("x"))
+	for path, mode := range map[string]os.FileMode{".": 0o700, "a": 0o700, "a/b": 0o600} {
+		st, err := os.Stat(filepath.Join(dir, path))
+		require.NoError(t, err)
+		require.Equal(t, mode, st.Mode().Perm(), path)
+	}
+	old, young := filepath.Join(dir, ".put-1"), filepath.Join(dir, ".put-2")
+	for _, p := range []string{old, young} {
+		require.NoError(t, os.WriteFile(p, nil, 0o600))
+	}
+	require.NoError(t, os.Chtimes(old, time.Time{}, time.Now().Add(-25*time.Hour)))
+	s = open(t, dir)
+	require.NoFileExists(t, old)
+	require.FileExists(t, young)
+	page, err := s.List(t.Context(), "", "", 10)
+	require.NoError(t, err)
+	require.Len(t, page, 1)
+}
