@@ -82,6 +82,7 @@ type Cluster struct {
 	replicas int
 	binDir   string
 	env      []string
+	set      []string
 	procs    map[string]*Process
 	args     map[string][]string
 
@@ -108,6 +109,9 @@ type Option func(*Cluster)
 
 // WithEnv adds environment variables to every process.
 func WithEnv(kv ...string) Option { return func(c *Cluster) { c.env = append(c.env, kv...) } }
+
+// WithSet gives fields of the configuration, as PATH=VALUE, to every process.
+func WithSet(kv ...string) Option { return func(c *Cluster) { c.set = append(c.set, kv...) } }
 
 // Bin returns the path of a built binary.
 func Bin(t testing.TB, name string) string {
@@ -185,6 +189,9 @@ func (c *Cluster) startEmbedded() {
 		"serve", "--config", c.example("single"), "--data", c.Dir, "--http-addr", http, "--grpc-addr", grpc,
 		"--admin-addr", FreeAddr(c.t), "--set", "queue.free_floor_bytes=0",
 	}
+	for _, s := range c.set {
+		c.args["synapse"] = append(c.args["synapse"], "--set", s)
+	}
 	c.StartProcess("synapse")
 }
 
@@ -213,7 +220,7 @@ func (c *Cluster) startApart(settings []string) {
 			for _, peer := range roles[:len(roles)-1] {
 				args = append(args, "--set", "peers."+peer+"="+strings.Join(addr[peer], ","))
 			}
-			for _, s := range settings {
+			for _, s := range append(slices.Clone(settings), c.set...) {
 				args = append(args, "--set", s)
 			}
 			name := fmt.Sprintf("synapse-%s-%d", role, i+1)

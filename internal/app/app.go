@@ -23,6 +23,7 @@ import (
 	authv1 "github.com/synapse-analytics/synapse/gen/go/synapse/auth/v1"
 	"github.com/synapse-analytics/synapse/internal/admin"
 	"github.com/synapse-analytics/synapse/internal/authn"
+	"github.com/synapse-analytics/synapse/internal/blob"
 	"github.com/synapse-analytics/synapse/internal/config"
 	"github.com/synapse-analytics/synapse/internal/grpcclient"
 	"github.com/synapse-analytics/synapse/internal/grpcproxy"
@@ -34,6 +35,7 @@ import (
 	"github.com/synapse-analytics/synapse/internal/telemetry"
 	"github.com/synapse-analytics/synapse/services/auth"
 	"github.com/synapse-analytics/synapse/services/gateway"
+	"github.com/synapse-analytics/synapse/services/ingest/archive"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/test/bufconn"
 )
@@ -70,6 +72,8 @@ type App struct {
 	tel      *telemetry.Telemetry
 	queue    queue.Queue
 	redis    *redisdb.DB // nil without
+	blob     blob.Store  // of the archive
+	archive  *archive.Archiver
 	local    *bufconn.Listener
 	conns    map[Role]*grpc.ClientConn
 	verifier *authn.CachingVerifier
@@ -114,6 +118,7 @@ func New(cfg Config, roles []Role, w io.Writer) (*App, error) {
 		{Name: "queue", Start: a.startQueue, Stop: a.stopQueue},
 		{Name: "redis", Start: a.startRedis, Stop: a.stopRedis},
 		{Name: "connections", Start: a.startConns, Stop: a.stopConns},
+		{Name: "archive", Start: a.startArchive, Stop: a.stopArchive, StopTimeout: cfg.StopTimeout},
 		{Name: "services", Start: a.startServices, Stop: a.stopServices, StopTimeout: 3 * cfg.StopTimeout},
 		{Name: "grpc", Start: a.startGRPC, Stop: a.stopGRPC, StopTimeout: cfg.StopTimeout},
 		{Name: "bootstrap", Start: a.bootstrap},

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/synapse-analytics/synapse/internal/blob"
 	"github.com/synapse-analytics/synapse/internal/pgdb"
 	"github.com/synapse-analytics/synapse/internal/queue/jetstream"
 	"github.com/synapse-analytics/synapse/internal/redisdb"
@@ -14,6 +15,7 @@ import (
 	"github.com/synapse-analytics/synapse/services/auth"
 	"github.com/synapse-analytics/synapse/services/gateway"
 	"github.com/synapse-analytics/synapse/services/ingest"
+	"github.com/synapse-analytics/synapse/services/ingest/archive"
 	"github.com/synapse-analytics/synapse/services/query"
 	"github.com/synapse-analytics/synapse/services/scoring"
 )
@@ -32,6 +34,8 @@ type Config struct {
 	Queue         jetstream.Config `config:"queue" doc:"The queue."`
 	Stores        Stores           `config:"stores" doc:"Where the roles auth and query keep their data."`
 	Redis         redisdb.Config   `config:"redis" doc:"What processes share and can do without: rate limits, caches, a second way for revocations."`
+	Blob          blob.Config      `config:"blob" doc:"The blob store, which keeps the archive."`
+	Archive       archive.Config   `config:"archive" doc:"The archive of accepted events in the blob store."`
 	Auth          auth.Config      `config:"auth" doc:"The role auth."`
 	Ingest        ingest.Config    `config:"ingest" doc:"The role ingest."`
 	Scoring       scoring.Config   `config:"scoring" doc:"The role scoring."`
@@ -76,6 +80,8 @@ func DefaultConfig() Config {
 		Queue:       jetstream.DefaultConfig(),
 		Stores:      Stores{Migrate: migrateAuto, Auth: pgdb.DefaultConfig(), Query: pgdb.DefaultConfig()},
 		Redis:       redisdb.DefaultConfig(),
+		Blob:        blob.DefaultConfig(),
+		Archive:     archive.DefaultConfig(),
 		Auth:        auth.DefaultConfig(),
 		Ingest:      ingest.DefaultConfig(),
 		Scoring:     scoring.DefaultConfig(),
@@ -100,6 +106,9 @@ func (c Config) Validate() error {
 	}
 	if c.StopTimeout < time.Second || c.StopTimeout > 5*time.Minute {
 		errs = append(errs, errors.New("stop_timeout: must be from 1s to 5m; use 10s"))
+	}
+	if c.Archive.Enabled && c.Blob.URL == "" {
+		errs = append(errs, errors.New("archive.enabled: needs blob.url; set blob.url to a folder or s3://bucket"))
 	}
 	return errors.Join(errs...)
 }

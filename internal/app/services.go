@@ -53,7 +53,7 @@ func (a *App) newService(ctx context.Context, r Role) (service, error) {
 	case Scoring:
 		return scoring.New(scoring.Deps{
 			Config: a.cfg.Scoring, Logger: log, TracerProvider: a.tel.TracerProvider, MeterProvider: a.tel.MeterProvider,
-			Queue: a.queue, Scorer: scoring.NewModelScorer(model.Default()),
+			Queue: a.queue, Scorer: scoring.NewModelScorer(model.Default()), KeepFor: a.cfg.archiveConsumers(),
 		})
 	case Query:
 		store, err := a.openQueryStore(ctx, log)
@@ -86,6 +86,11 @@ func (a *App) stopServices(ctx context.Context) error {
 			cancel()
 		}
 	}
+	return errors.Join(append(errs, a.closeStores())...)
+}
+
+func (a *App) closeStores() error {
+	var errs []error
 	for _, c := range a.closers {
 		errs = append(errs, c())
 	}

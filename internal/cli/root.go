@@ -101,7 +101,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		serveCommand(g), demoCommand(g), scoreCommand(g), sendCommand(g), importCommand(g), tailCommand(g),
 		queryCommand(g), eventsCommand(g), balanceCommand(g), verifyCommand(g), keyCommand(g), projectCommand(g),
-		modelsCommand(g), configCommand(g), migrateCommand(g), transferCommand(g), backupCommand(g), restoreCommand(g), doctorCommand(g), versionCommand(g),
+		modelsCommand(g), configCommand(g), migrateCommand(g), transferCommand(g), backupCommand(g), restoreCommand(g), rebuildCommand(g), doctorCommand(g), versionCommand(g),
 	)
 	for _, c := range root.Commands() {
 		wrapArgs(c)

@@ -41,6 +41,9 @@ type Deps struct {
 	Queue Queue
 	// Scorer scores.
 	Scorer Scorer
+	// KeepFor are more consumers of EVENTS: a message stays until they have
+	// acknowledged it.
+	KeepFor []string
 }
 
 // Service implements scoring.v1.ScoringService and runs the worker.
@@ -85,7 +88,7 @@ func New(d Deps) (*Service, error) {
 		return nil, fmt.Errorf("scoring: metrics: %w", err)
 	}
 	s.trimmer, err = queue.NewTrimmer(d.Queue, queue.TrimConfig{
-		Stream: queue.Events, Consumers: []string{consumerName, balanceConsumer},
+		Stream: queue.Events, Consumers: append([]string{consumerName, balanceConsumer}, d.KeepFor...),
 		Interval: d.Config.TrimInterval, RecoveryWindow: d.Config.RecoveryWindow,
 	}, d.Logger, d.Now)
 	if err != nil {

@@ -46,7 +46,7 @@ func TestShortened(t *testing.T) {
 	blobtest.Put(t, s, "k", blobtest.Bytes(1, 1000))
 	whole, err := os.ReadFile(filepath.Join(dir, "k"))
 	require.NoError(t, err)
-	for n := range len(whole) {
+	for n := range whole {
 		if n%37 != 0 {
 			continue
 		}
