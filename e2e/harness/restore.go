@@ -49,7 +49,7 @@ func (c *Cluster) Move(freshQueue bool) {
 			switch key, _, _ := strings.Cut(a, "="); {
 			case a == old || strings.HasPrefix(a, old+"/"):
 				args[i] = c.Dir + strings.TrimPrefix(a, old)
-			case strings.HasPrefix(a, "stores."):
+			case strings.HasPrefix(a, "stores.") && strings.HasSuffix(key, ".url"):
 				if urls[key] == "" {
 					url, err := c.postgres.NewDatabase()
 					require.NoError(c.t, err)

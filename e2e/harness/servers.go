@@ -62,6 +62,9 @@ func (c *Cluster) startPostgres() (settings []string) {
 		url, err := c.postgres.NewDatabase()
 		require.NoError(c.t, err)
 		settings = append(settings, "stores."+role+".url="+c.both(url))
+		if role == "query" && c.standby != nil {
+			settings = append(settings, "stores.query.replicas="+strings.Replace(url, fmt.Sprintf(":%d/", c.postgres.Port), fmt.Sprintf(":%d/", c.standby.Port), 1))
+		}
 	}
 	return settings
 }
@@ -114,6 +117,9 @@ func (c *Cluster) ServerKills() []ServerKill {
 		require.NoError(c.t, c.postgres.Kill())
 		require.NoError(c.t, c.postgres.Run())
 	}, func() {}}, {"redis", func() { require.NoError(c.t, c.redis.Kill()) }, func() { require.NoError(c.t, c.redis.Run()) }}}
+	if c.standby != nil {
+		kills = append(kills, ServerKill{"postgres replica", func() { require.NoError(c.t, c.standby.Kill()) }, func() { require.NoError(c.t, c.standby.Run()) }})
+	}
 	for _, n := range c.nats.Nodes {
 		k := ServerKill{"nats " + n.Name, func() { require.NoError(c.t, n.Kill()) }, func() {
 			// Its copies are whole again: of three, one may be lost at a time.

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -9,8 +10,9 @@ import (
 	"github.com/synapse-analytics/synapse/services/query/filter"
 )
 
-// Same requires that two stores answer every read method alike.
-func Same(t testing.TB, want, got query.Store) {
+// Same requires that two stores answer every read method alike; removed is the last
+// Seq of the events that were removed from both, 0 if none was.
+func Same(t testing.TB, want, got query.Store, removed int64) {
 	t.Helper()
 	ctx := t.Context()
 	ask := func(f func(s query.Store) (any, error)) any {
@@ -26,6 +28,10 @@ func Same(t testing.TB, want, got query.Store) {
 	ask(func(s query.Store) (any, error) { return s.Positions(ctx) })
 	last := ask(func(s query.Store) (any, error) { return s.LastSeq(ctx) }).(int64)
 	ask(func(s query.Store) (any, error) { return s.Verify(ctx, "") })
+	for _, s := range []query.Store{want, got} {
+		_, err := s.EventsAfter(ctx, query.AfterQuery{Project: "none", UpTo: last, Limit: 1})
+		require.Equal(t, removed > 0, errors.Is(err, query.ErrRemoved))
+	}
 	projects := ask(func(s query.Store) (any, error) { return s.Projects(ctx) }).([]string)
 	for _, p := range append(projects, "none") {
 		ask(func(s query.Store) (any, error) { return s.Balance(ctx, p, 1000) })
@@ -41,7 +47,7 @@ func Same(t testing.TB, want, got query.Store) {
 				q.After = page.Next
 			}
 			events := ask(func(s query.Store) (any, error) {
-				return s.EventsAfter(ctx, query.AfterQuery{Project: p, Filter: f, UpTo: last, Limit: 1_000_000})
+				return s.EventsAfter(ctx, query.AfterQuery{Project: p, Filter: f, After: removed, UpTo: last, Limit: 1_000_000})
 			}).([]*query.Event)
 			for i := 0; i < len(events); i += 1 + len(events)/50 {
 				ask(func(s query.Store) (any, error) { return s.GetEvent(ctx, p, events[i].ID) })
