@@ -105,8 +105,8 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 # ---- measurements ------------------------------------------------------------
 DATASETS := $(or $(SYNAPSE_DATASETS),../shared/data/sentiment)
 .PHONY: bench bench-score bench-accuracy bench-restore soak model
-bench: build ## throughput and latency of the whole product, beside references of the same run
-	go run ./bench -bin bin/synapse
+bench: build ## throughput and latency of the whole product on ENGINES=embedded or servers, beside references of the same run
+	go run ./bench -bin bin/synapse -engines $(or $(ENGINES),embedded)
 bench-score: ## speed of the scorer beside VADER and fastText, one core and all
 	go run ./model/bench -data "$(DATASETS)"
 bench-accuracy: ## figures of VADER and fastText on the validation sets, after training on the same rows

@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -21,12 +22,13 @@ func main() {
 	flag.StringVar(&o.bin, "bin", "bin/synapse", "the product's binary")
 	flag.DurationVar(&o.window, "window", 5*time.Second, "length of each measurement, at most 1m")
 	flag.StringVar(&o.only, "only", "", "run only the rows whose name holds this")
+	flag.StringVar(&o.engines, "engines", "embedded", "what the product runs on: embedded, or servers (NATS and PostgreSQL)")
 	flag.StringVar(&o.profile, "profile", "", "write a CPU profile of the server during the first row to this file")
 	soak := flag.Duration("soak", 0, "instead of the table: constant load for so long, at most 1h, and a check for growth")
 	rate := flag.Int("rate", 11600, "events a second of the soak")
 	flag.Parse()
-	if o.window > time.Minute || *soak > time.Hour {
-		fmt.Fprintln(os.Stderr, "bench: -window is at most 1m, -soak at most 1h")
+	if o.window > time.Minute || *soak > time.Hour || o.engines != "embedded" && o.engines != "servers" {
+		fmt.Fprintln(os.Stderr, "bench: -window is at most 1m, -soak at most 1h, -engines is embedded or servers")
 		os.Exit(2)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -48,6 +50,7 @@ type options struct {
 	window  time.Duration
 	only    string
 	profile string
+	engines string
 }
 
 // row is one line of the table.
@@ -60,7 +63,7 @@ type row struct {
 }
 
 func runTable(ctx context.Context, o options) error {
-	fmt.Printf("%d cores shared by server and load, sync always, authenticated, 1 %% traced, %s a row\n\n", runtime.NumCPU(), o.window)
+	fmt.Printf("%d cores shared by server and load, %s engines, sync always, authenticated, 1 %% traced, %s a row\n\n", runtime.NumCPU(), o.engines, o.window)
 	fmt.Printf("%-26s %12s %12s %9s %9s   %s\n", "row", "accepted/s", "stored/s", "p50 ms", "p99 ms", "reference in the same run")
 	rows := []row{
 		{"gRPC batches of 100", 16, 100, grpcBatches, noopGRPC},
@@ -68,6 +71,14 @@ func runTable(ctx context.Context, o options) error {
 		{"REST batches of 100", 16, 100, restBatches, handHTTP(100)},
 		{"REST NDJSON, 100 lines", 16, 100, restNDJSON, handHTTP(100)},
 		{"REST single, 64 callers", 64, 1, restSingles, handHTTP(1)},
+	}
+	if o.engines == "servers" {
+		rows = []row{
+			{"gRPC batches of 100", 16, 100, grpcBatches, rawCopy},
+			{"gRPC stream, batches of 100", 8, 100, grpcStream, rawPublish},
+			{"REST batches of 100", 16, 100, restBatches, rawCopy},
+			{"REST single, 64 callers", 64, 1, restSingles, handHTTP(1)},
+		}
 	}
 	var stored float64
 	for _, r := range rows {
@@ -97,7 +108,7 @@ func runTable(ctx context.Context, o options) error {
 // runRow measures one row on a fresh server and then its reference; it returns
 // the events stored per second.
 func runRow(ctx context.Context, o options, r row) (float64, error) {
-	t, err := startTarget(ctx, o.bin)
+	t, err := startOn(ctx, o)
 	if err != nil {
 		return 0, err
 	}
@@ -138,12 +149,36 @@ func runRow(ctx context.Context, o options, r row) (float64, error) {
 		return 0, err
 	}
 	defer ref.stop()
-	refRes, err := load(ctx, ref.call, r.callers, r.perCall, o.window/2)
+	if ref.callers == 0 {
+		ref.callers, ref.perCall = r.callers, r.perCall
+	}
+	refRes, err := load(ctx, ref.call, ref.callers, ref.perCall, o.window/2)
 	if err != nil {
 		return 0, err
 	}
 	stored := float64(res.events) / took.Seconds()
+	compared := res.rate()
+	if ref.stored {
+		compared = stored
+	}
 	fmt.Printf("%-26s %12.0f %12.0f %9.2f %9.2f   %.2f of %s (%.0f/s)\n", r.name, res.rate(), stored, ms(res.percentile(0.5)), ms(res.percentile(0.99)),
-		res.rate()/refRes.rate(), ref.name, refRes.rate())
+		compared/refRes.rate(), ref.name, refRes.rate())
 	return stored, nil
+}
+
+// startOn starts the product on the engines of the options.
+func startOn(ctx context.Context, o options) (*target, error) {
+	if o.engines == "embedded" {
+		return startTarget(ctx, o.bin)
+	}
+	s, err := startServers()
+	if err != nil {
+		return nil, err
+	}
+	t, err := startTarget(ctx, o.bin, s.flags...)
+	if err != nil {
+		return nil, errors.Join(err, s.stop())
+	}
+	t.servers = s
+	return t, nil
 }

@@ -22,6 +22,10 @@ type reference struct {
 	name string
 	call caller
 	stop func()
+	// callers and perCall, when they are not those of the row.
+	callers, perCall int
+	// stored says that it is compared with what was stored, not accepted.
+	stored bool
 }
 
 // noopGRPC is a gRPC server that answers without doing anything: no credentials,
@@ -77,13 +81,24 @@ func rawQueue() (*reference, error) {
 	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "RAW", Subjects: []string{"raw"}, Storage: jetstream.FileStorage}); err != nil {
 		return nil, err
 	}
-	call := func(int) (func(context.Context) error, func(), error) {
+	return &reference{name: "raw JetStream publish of the same packing", call: publisher(js), stop: func() {
+		nc.Close()
+		ns.Shutdown()
+		ns.WaitForShutdown()
+		_ = os.RemoveAll(dir)
+	}}, nil
+}
+
+// publisher publishes messages of 100 events.
+func publisher(js jetstream.JetStream) caller {
+	return func(int) (func(context.Context) error, func(), error) {
 		bodies := make([][]byte, prepared)
 		for i := range bodies {
 			m := &pipelinev1.EventBatch{}
 			for _, e := range batch(seeds.Add(1), 100) {
 				m.Events = append(m.Events, &pipelinev1.QueuedEvent{Project: "default", Event: e, AcceptedAtUs: 1})
 			}
+			var err error
 			if bodies[i], err = proto.Marshal(m); err != nil {
 				return nil, nil, err
 			}
@@ -95,12 +110,6 @@ func rawQueue() (*reference, error) {
 			return err
 		}, func() {}, nil
 	}
-	return &reference{name: "raw JetStream publish of the same packing", call: call, stop: func() {
-		nc.Close()
-		ns.Shutdown()
-		ns.WaitForShutdown()
-		_ = os.RemoveAll(dir)
-	}}, nil
 }
 
 // handHTTP is a net/http server written by hand that decodes the body with

@@ -33,6 +33,7 @@ type target struct {
 	conn        *grpc.ClientConn
 	stopped     bool
 	startedIn   time.Duration
+	servers     *servers // nil with embedded engines
 }
 
 func freeAddr() (string, error) {
@@ -133,6 +134,11 @@ func (t *target) stop() {
 		<-done
 	}
 	_ = os.RemoveAll(t.dir)
+	if t.servers != nil {
+		if err := t.servers.stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stop the servers:", err)
+		}
+	}
 }
 
 func (t *target) auth(ctx context.Context) context.Context {

@@ -15,7 +15,7 @@ import (
 // keeps up, and measures from the moment a batch was due until its first event
 // is on the live tail, which is after it was stored and counted.
 func runVisible(ctx context.Context, o options, rate int) error {
-	t, err := startTarget(ctx, o.bin)
+	t, err := startOn(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -50,6 +50,7 @@ func runVisible(ctx context.Context, o options, rate int) error {
 	every := time.Duration(float64(time.Second) * 100 / float64(rate))
 	var wg sync.WaitGroup
 	var fail error
+	retries := 0
 	window := 2 * o.window
 	start := time.Now()
 	n := 0
@@ -63,10 +64,22 @@ func runVisible(ctx context.Context, o options, rate int) error {
 		wg.Go(func() {
 			events := batch(seeds.Add(1), 100)
 			events[0].Id, events[0].Source = id, "probe"
-			if _, err := client.IngestEvents(t.auth(ctx), &ingestv1.IngestEventsRequest{Parent: "projects/-", Events: events}); err != nil {
+			for { // one that is refused or not answered is sent again, with the same ids
+				_, err := client.IngestEvents(t.auth(ctx), &ingestv1.IngestEventsRequest{Parent: "projects/-", Events: events})
+				if err == nil {
+					return
+				}
 				mu.Lock()
-				fail = err
+				retries++
+				if retries > n {
+					fail = err
+				}
+				over := fail != nil
 				mu.Unlock()
+				if over || ctx.Err() != nil {
+					return
+				}
+				time.Sleep(10 * time.Millisecond)
 			}
 		})
 	}
@@ -89,7 +102,7 @@ func runVisible(ctx context.Context, o options, rate int) error {
 	<-tailed
 	slices.Sort(delays)
 	r := result{delays: delays}
-	fmt.Printf("%-26s %12d %12s %9.2f %9.2f   due → stored, counted and on the tail; %d of %d batches seen\n", "accepted → visible, paced", rate, "",
-		ms(r.percentile(0.5)), ms(r.percentile(0.99)), len(delays), n)
+	fmt.Printf("%-26s %12d %12s %9.2f %9.2f   due → stored, counted and on the tail; %d of %d batches seen, %d sent again\n", "accepted → visible, paced", rate, "",
+		ms(r.percentile(0.5)), ms(r.percentile(0.99)), len(delays), n, retries)
 	return nil
 }

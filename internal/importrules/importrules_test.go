@@ -92,7 +92,7 @@ func TestImportRules(t *testing.T) {
 			if under(full, "github.com/nats-io") && !under(p.ImportPath, "internal/queue/jetstream", "internal/queue/natstest", "bench", "e2e") {
 				t.Errorf("%s imports %s: only the queue engine does", p.ImportPath, full)
 			}
-			if under(full, "github.com/jackc/pgx") && !under(p.ImportPath, "internal/pgdb", "internal/transfer", "services/auth/store/postgres", "services/query/store/postgres") {
+			if under(full, "github.com/jackc/pgx") && !under(p.ImportPath, "internal/pgdb", "internal/transfer", "services/auth/store/postgres", "services/query/store/postgres", "bench") {
 				t.Errorf("%s imports %s: only the PostgreSQL engines do", p.ImportPath, full)
 			}
 			if under(full, "github.com/redis/go-redis") && !under(p.ImportPath, "internal/redisdb") {

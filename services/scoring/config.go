@@ -48,7 +48,7 @@ const maxRetryDelay = 30 * time.Second
 // DefaultConfig returns the configuration that holds when nothing is set.
 func DefaultConfig() Config {
 	return Config{
-		MaxInFlight: 8, MaxPending: 256, AckWait: 30 * time.Second, MaxTries: 5, MaxDeliveries: 20,
+		MaxInFlight: 8, MaxPending: 256, AckWait: 10 * time.Second, MaxTries: 5, MaxDeliveries: 20,
 		RetryDelay: 200 * time.Millisecond, RecoveryWindow: 24 * time.Hour, TrimInterval: 10 * time.Second,
 		Extras: []string{extraEmotions, extraTargets}, EmotionBar: 0.5,
 	}
@@ -65,7 +65,7 @@ func (c Config) Validate() error {
 	check(c.Workers >= 0 && c.Workers <= 1024, "workers: must be 0 to 1024; 0 takes the number of processors")
 	check(c.MaxInFlight >= 1 && c.MaxInFlight <= 256, "max_in_flight: must be 1 to 256; 8 is a good value")
 	check(c.MaxPending >= 16 && c.MaxPending <= 10_000, "max_pending: must be 16 to 10000; 256 is a good value")
-	check(c.AckWait >= time.Second && c.AckWait <= 10*time.Minute, "ack_wait: must be 1s to 10m; 30s is a good value")
+	check(c.AckWait >= time.Second && c.AckWait <= 10*time.Minute, "ack_wait: must be 1s to 10m; 10s is a good value")
 	check(c.MaxTries >= 2 && c.MaxTries <= 20, "max_tries: must be 2 to 20; 5 is a good value")
 	check(c.MaxDeliveries > c.MaxTries && c.MaxDeliveries <= 1000, "max_deliveries: must be more than max_tries and at most 1000; 20 is a good value")
 	check(c.RetryDelay >= time.Millisecond && c.RetryDelay <= maxRetryDelay, "retry_delay: must be 1ms to 30s; 200ms is a good value")
