@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -67,6 +68,10 @@ func testArchive(t *testing.T, set []string, srv *s3test.Server) {
 		require.Less(t, time.Since(began), time.Minute, "%v", total)
 	}
 	before := snapshot(t, c, n, at)
+	require.Eventually(t, func() bool {
+		_, metrics := page(t, c.Process("synapse").Admin+"/metrics")
+		return regexp.MustCompile(`(?m)^synapse_archive_lag_messages(\{.*\})? 0$`).Match(metrics)
+	}, time.Minute, 100*time.Millisecond, "the archive does not catch up")
 	require.NoError(t, c.Stop("synapse"))
 
 	lose := func(names ...string) {

@@ -23,7 +23,7 @@ import (
 // hangs and when Redis does; when both do it is not, until its time in the caches is
 // over: so it is the notices that do it.
 func TestRevocationWays(t *testing.T) {
-	c := harness.Start(t, harness.Servers)
+	c := harness.Start(t, harness.Servers, harness.WithReplicas(1)) // one that knows the key, not another that asks
 	redis, nats := c.Redis(), c.NATS().Nodes[0]
 	// Each is answered by the role alone, whatever the queue does.
 	use := func(key string) (scoring, query int) {

@@ -24,7 +24,7 @@ func TestBackupAndRestore(t *testing.T) {
 	require.NoDirExists(t, dir)
 
 	run(exitOK, "  applied  0001_init", "migrate", "up", "--data", from, "--output", "table")
-	run(exitOK, "schema up to 0002_extras", "backup", "--to", dir, "--data", from, "--output", "table")
+	run(exitOK, "schema up to 0003_retention", "backup", "--to", dir, "--data", from, "--output", "table")
 	run(exitFailed, "name a new one", "backup", "--to", dir, "--data", from)
 	run(exitOK, "is undamaged", "restore", "--from", dir, "--verify", "--output", "table")
 	run(exitOK, "next:", "restore", "--from", dir, "--data", to, "--output", "table")

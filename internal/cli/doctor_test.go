@@ -32,7 +32,7 @@ func TestDoctorLooksAtStores(t *testing.T) {
 
 	data := t.TempDir()
 	out, _, _ = command(t, "", "doctor", "--output", "json", "--data", data, "--set", "stores.migrate=check")
-	require.Contains(t, out, `"check":"schema query","ok":false,"detail":"lacks 0001_init, 0002_extras","try":"synapse migrate up"`)
+	require.Contains(t, out, `"check":"schema query","ok":false,"detail":"lacks 0001_init, 0002_extras, 0003_retention","try":"synapse migrate up"`)
 	_, errOut, code := command(t, "", "migrate", "up", "--output", "json", "--data", data)
 	require.Zero(t, code, errOut)
 	out, _, _ = command(t, "", "doctor", "--output", "json", "--data", data, "--set", "stores.migrate=check")
