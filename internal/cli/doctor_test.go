@@ -36,7 +36,7 @@ func TestDoctorLooksAtStores(t *testing.T) {
 	_, errOut, code := command(t, "", "migrate", "up", "--output", "json", "--data", data)
 	require.Zero(t, code, errOut)
 	out, _, _ = command(t, "", "doctor", "--output", "json", "--data", data, "--set", "stores.migrate=check")
-	require.Contains(t, out, `"check":"schema query","ok":true,"detail":"all 2 steps are applied"`)
+	require.Contains(t, out, `"check":"schema query","ok":true,"detail":"all 3 steps are applied"`)
 
 	out, _, _ = command(t, "", "doctor", "--output", "json", "--data", t.TempDir(),
 		"--set", "stores.auth.max_conns=200", "--set", "stores.auth.url="+url)

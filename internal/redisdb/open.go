@@ -30,7 +30,7 @@ const (
 	lookEvery = 500 * time.Millisecond
 )
 
-// ErrAway: the server does not answer, is too slow, or takes no writes; also while it
+// ErrAway says that the server does not answer, is too slow, or takes no writes; also while it
 // is not asked since it did not a moment ago.
 var ErrAway = errors.New("redis: away")
 

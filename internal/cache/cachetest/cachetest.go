@@ -24,7 +24,7 @@ func Run(t *testing.T, open func(t testing.TB, ttl time.Duration) cache.Cache) {
 		require.Equal(t, [][]byte{nil, nil}, c.Get(ctx, "a", "b"))
 		random := make([]byte, 100<<10)
 		for i := range random {
-			random[i] = byte(rand.Uint32()) //nolint:gosec // G404: no secret
+			random[i] = byte(rand.Uint32())
 		}
 		for name, v := range map[string][]byte{
 			"empty": {}, "small": []byte("x"), "zeros": make([]byte, 100<<10), "random": random, "text": bytes.Repeat([]byte("abc "), 1000),
