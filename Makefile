@@ -93,7 +93,7 @@ lint: ## buf, golangci-lint, go vet, shell, dashboard types
 	cd tools && $(BIN)/golangci-lint run --config ../.golangci.yml ./...
 	cd web && npm run --silent check
 unit: ## unit and conformance tests with the race detector
-	$(BIN)/gotestsum --format pkgname-and-test-fails -- -race -timeout 15m ./...
+	$(BIN)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m ./...
 	CGO_ENABLED=0 go test ./internal/sqldb/... ./services/auth/store/sqlite ./services/query/store/sqlite ./model
 	cd web && npm run --silent test
 e2e: build ## end-to-end tests of real processes on PROFILE=embedded, servers or cluster (all three)
@@ -104,13 +104,15 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 
 # ---- measurements ------------------------------------------------------------
 DATASETS := $(or $(SYNAPSE_DATASETS),../shared/data/sentiment)
-.PHONY: bench bench-score bench-accuracy bench-restore soak model
+.PHONY: bench bench-score bench-accuracy bench-cache bench-restore soak model
 bench: build ## throughput and latency of the whole product on ENGINES=embedded or servers, beside references of the same run
 	go run ./bench -bin bin/synapse -engines $(or $(ENGINES),embedded)
 bench-score: ## speed of the scorer beside VADER and fastText, one core and all
 	go run ./model/bench -data "$(DATASETS)"
 bench-accuracy: ## figures of VADER and fastText on the validation sets, after training on the same rows
 	go run ./model/train/baseline -data "$(DATASETS)"
+bench-cache: ## rate limits, charts and scores with and without Redis and the caches
+	go run ./bench/cache
 bench-restore: build ## backup, restore and start of a store of ROWS (5000000) events, on each engine
 	go run ./bench/restore -bin bin/synapse -rows $(or $(ROWS),5000000)
 soak: build ## constant load for SOAK (10m) at RATE events a second (11600, a billion a day); fails on growth

@@ -51,9 +51,17 @@ func (a *App) newService(ctx context.Context, r Role) (service, error) {
 			Queue: a.queue, Limits: a.sharedLimits(),
 		})
 	case Scoring:
+		scorer := scoring.NewModelScorer(model.Default())
+		scores, err := a.newCache("scores", a.cfg.Scoring.Cache)
+		if err != nil {
+			return nil, err
+		}
+		if scores != nil {
+			scorer = scoring.NewCachedScorer(scorer, scores)
+		}
 		return scoring.New(scoring.Deps{
 			Config: a.cfg.Scoring, Logger: log, TracerProvider: a.tel.TracerProvider, MeterProvider: a.tel.MeterProvider,
-			Queue: a.queue, Scorer: scoring.NewModelScorer(model.Default()), KeepFor: a.cfg.archiveConsumers(),
+			Queue: a.queue, Scorer: scorer, KeepFor: a.cfg.archiveConsumers(),
 		})
 	case Query:
 		store, err := a.openQueryStore(ctx, log)

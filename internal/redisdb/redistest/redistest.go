@@ -32,14 +32,8 @@ type Server struct {
 // with the test. A machine without Redis fails the test: `make setup` installs it.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s := &Server{args: args, dir: t.TempDir()}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	s, err := Launch(t.TempDir(), args...)
 	if err != nil {
-		t.Fatal(err)
-	}
-	s.Port = l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // of a TCP listener
-	_ = l.Close()
-	if err := s.Run(); err != nil {
 		t.Fatalf("start Redis, which make setup installs: %v", err)
 	}
 	t.Cleanup(func() {
@@ -48,6 +42,18 @@ func Start(t testing.TB, args ...string) *Server {
 		}
 	})
 	return s
+}
+
+// Launch starts a server in a folder; Kill ends it.
+func Launch(dir string, args ...string) (*Server, error) {
+	s := &Server{args: args, dir: dir}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	s.Port = l.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // of a TCP listener
+	_ = l.Close()
+	return s, s.Run()
 }
 
 // Run starts a server that was killed, on the same port, and waits until it answers.
