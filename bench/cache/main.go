@@ -1,6 +1,6 @@
 // Command cache measures what processes share with and without it, in one run: the
 // rate limits by each engine, charts and scores with each cache. It starts a Redis of
-// its own; client and server share the machine. It takes about half a minute.
+// its own; client and server share the machine. It takes about a minute.
 //
 //	go run ./bench/cache
 package main

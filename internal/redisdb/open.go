@@ -30,8 +30,8 @@ const (
 	lookEvery = 500 * time.Millisecond
 )
 
-// ErrAway says that the server does not answer, is too slow, or takes no writes; also while it
-// is not asked since it did not a moment ago.
+// ErrAway says that the server does not answer, is too slow, or takes no writes; also
+// while it is not asked since it did not a moment ago.
 var ErrAway = errors.New("redis: away")
 
 // DB is the connection. Safe for concurrent use.
@@ -173,7 +173,7 @@ func (db *DB) do(ctx context.Context, operation string, f func(context.Context) 
 		if errors.Is(err, redis.Nil) {
 			err = nil
 		}
-		if err != nil && ctx.Err() != nil { // the caller's end is no fault of the server
+		if err != nil && ended(ctx) != nil { // the caller's end is no fault of the server
 			err = context.Canceled
 		}
 		return struct{}{}, err
@@ -183,8 +183,8 @@ func (db *DB) do(ctx context.Context, operation string, f func(context.Context) 
 		db.metrics.refuse(ctx)
 		return ErrAway
 	case err == nil:
-	case ctx.Err() != nil:
-		err = context.Cause(ctx)
+	case ended(ctx) != nil:
+		err = ended(ctx)
 	case isAway(err):
 		err = fmt.Errorf("%w: %s: %w", ErrAway, operation, err)
 	default:
@@ -192,6 +192,18 @@ func (db *DB) do(ctx context.Context, operation string, f func(context.Context) 
 	}
 	db.metrics.done(ctx, operation, time.Since(began), err)
 	return err
+}
+
+// ended returns why a context has ended, or nil. A socket's deadline is that of the
+// context, and can be noticed before the context's own timer has run.
+func ended(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	if d, ok := ctx.Deadline(); ok && !time.Now().Before(d) {
+		return context.DeadlineExceeded
+	}
+	return nil
 }
 
 // isAway says whether an error is of the connection or the state of the server,

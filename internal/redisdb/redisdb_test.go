@@ -46,7 +46,7 @@ func open(t testing.TB, c redisdb.Config) *redisdb.DB {
 func answers(t testing.TB, db *redisdb.DB) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		return db.Set(t.Context(), []redisdb.Entry{{Key: "k", Value: []byte("v"), TTL: time.Minute}}) == nil
+		return db.Set(t.Context(), []redisdb.Entry{{Key: db.Key("k"), Value: []byte("v"), TTL: time.Minute}}) == nil
 	}, 20*time.Second, 10*time.Millisecond)
 }
 
@@ -112,6 +112,12 @@ func TestValues(t *testing.T) {
 			c.Password = "geheim"
 			return c
 		},
+		"access list": func(t *testing.T) redisdb.Config { // as docs/operations.md has it
+			c := redistest.Start(t, "--user", "synapse", "on", ">geheim", "~synapse:*", "&synapse:notices",
+				"+@read", "+@write", "+@scripting", "+publish", "+subscribe", "+ping", "+client|setname", "-@dangerous").Config()
+			c.User, c.Password = "synapse", "geheim"
+			return c
+		},
 		"TLS":     withTLS,
 		"cluster": cluster,
 	} {
@@ -126,7 +132,7 @@ func TestValues(t *testing.T) {
 				entries = append(entries, redisdb.Entry{Key: k, Value: []byte{byte(i), 0, '\r'}, TTL: time.Minute})
 			}
 			require.NoError(t, db.Set(t.Context(), entries))
-			got, err := db.Get(t.Context(), append([]string{"none"}, keys...))
+			got, err := db.Get(t.Context(), append([]string{db.Key("none")}, keys...))
 			require.NoError(t, err)
 			require.Nil(t, got[0])
 			for i := range keys {
@@ -254,7 +260,7 @@ func TestBreaker(t *testing.T) {
 			require.NoError(t, f.fault(server))
 			call := func() (time.Duration, error) {
 				began := time.Now()
-				err := db.Set(context.Background(), []redisdb.Entry{{Key: "k", Value: []byte("v"), TTL: time.Minute}})
+				err := db.Set(context.Background(), []redisdb.Entry{{Key: db.Key("k"), Value: []byte("v"), TTL: time.Minute}})
 				return time.Since(began), err
 			}
 			slow, calls := time.Duration(0), 0
@@ -289,7 +295,7 @@ func TestCallerGivesUp(t *testing.T) {
 	require.NoError(t, server.Pause())
 	for range 20 {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
-		_, err := db.Get(ctx, []string{"k"})
+		_, err := db.Get(ctx, []string{db.Key("k")})
 		cancel()
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.NotErrorIs(t, err, redisdb.ErrAway)
