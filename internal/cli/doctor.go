@@ -38,6 +38,8 @@ func doctorCommand(g *globals) *cobra.Command {
 				findings = append(findings, checkFolder(cfg), checkDisk(cfg))
 				findings = append(findings, checkStores(cmd.Context(), cfg)...)
 				findings = append(findings, checkQueue(cmd.Context(), cfg)...)
+				findings = append(findings, checkRedis(cmd.Context(), cfg)...)
+				findings = append(findings, checkBlob(cmd.Context(), cfg)...)
 			}
 			findings = append(findings, g.checkServer(cmd.Context())...)
 			bad := false
