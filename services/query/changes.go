@@ -21,8 +21,8 @@ const (
 // function of that place: an hour that was not changed after it holds now what it
 // held then. It knows nothing while this process has no session of the writer.
 //
-// Only a commit of scored events changes rollups; whatever else comes to change them
-// must say so by reset.
+// Whatever else than a commit of scored events changes rollups calls otherwise, after
+// its own commit.
 type changes struct {
 	now func() time.Time
 	hot time.Duration
@@ -61,6 +61,14 @@ func (c *changes) reset(known bool, at queue.Position) {
 	defer c.mu.Unlock()
 	c.known, c.epoch, c.high = known, at.Epoch, at.Sequence
 	c.forget(at.Sequence)
+}
+
+// otherwise notes that rollups were changed by something that has no place in SCORED,
+// such as a removal: nothing that was read before holds any more.
+func (c *changes) otherwise() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.salt = rand.Uint64() //nolint:gosec // G404: no secret
 }
 
 // forget drops the list: none of the hours was changed after the place.

@@ -70,6 +70,11 @@ func TestChanges(t *testing.T) {
 		before = after
 	}
 
+	c.otherwise()
+	after, ok := c.last("p", 0, 10*hourUS)
+	require.True(t, ok)
+	require.NotEqual(t, before, after)
+
 	c.reset(false, queue.Position{})
 	_, ok = last(0, 10)
 	require.False(t, ok)
