@@ -94,7 +94,7 @@ lint: ## buf, golangci-lint, go vet, shell, dashboard types
 	cd web && npm run --silent check
 unit: ## unit and conformance tests with the race detector
 	$(BIN)/gotestsum --format pkgname-and-test-fails -- -race -timeout 20m ./...
-	CGO_ENABLED=0 go test ./internal/sqldb/... ./services/auth/store/sqlite ./services/query/store/sqlite ./model
+	CGO_ENABLED=0 go test ./internal/sqldb/... ./services/auth/store/sqlite ./services/auth/store/transfer ./services/query/store/sqlite ./model
 	cd web && npm run --silent test
 e2e: build ## end-to-end tests of real processes on PROFILE=embedded, servers or cluster (all three)
 	cd e2e && $(BIN)/gotestsum --format testname -- -count=1 -timeout 40m ./...

@@ -115,6 +115,7 @@ type transferJob struct {
 
 	bar   *progressbar.ProgressBar
 	stage transfer.Progress // of which the bar or the last line tells
+	there int64             // rows that were there when the bar began
 	told  time.Time
 	done  []movedRole
 }
@@ -172,15 +173,16 @@ func (t *transferJob) tell(role string, p transfer.Progress) {
 	if p.Table != t.stage.Table || p.Compare != t.stage.Compare {
 		t.endStage(role)
 		t.told = time.Now()
-		if isTerminal(t.progress) && p.Total > 0 {
-			t.bar = progressbar.NewOptions64(p.Total, progressbar.OptionSetWriter(t.progress), progressbar.OptionShowIts(), progressbar.OptionSetItsString("rows"),
+		if isTerminal(t.progress) && p.Total > p.Rows { // of what is left: what was there took no time
+			t.there = p.Rows
+			t.bar = progressbar.NewOptions64(p.Total-p.Rows, progressbar.OptionSetWriter(t.progress), progressbar.OptionShowIts(), progressbar.OptionSetItsString("rows"),
 				progressbar.OptionSetDescription(stageName(role, p)), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
 		}
 	}
 	t.stage = p
 	switch {
 	case t.bar != nil:
-		_ = t.bar.Set64(p.Rows)
+		_ = t.bar.Set64(p.Rows - t.there)
 	case time.Since(t.told) >= transferTell:
 		t.told = time.Now()
 		fmt.Fprintf(t.progress, "%s: %s of %s rows\n", stageName(role, p), thin(float64(p.Rows)), thin(float64(p.Total)))

@@ -151,8 +151,8 @@ func (l *layout) scan(r *sql.Rows) ([]any, error) {
 	if err := r.Scan(dest...); err != nil {
 		return nil, err
 	}
-	for i, c := range l.columns {
-		if row[i] == nil && c.notNull && c.kind == "bytea" { // how a driver says empty
+	for i, c := range l.columns { // how a driver says empty
+		if b, ok := row[i].([]byte); (ok && b == nil) || (row[i] == nil && c.notNull && c.kind == "bytea") {
 			row[i] = []byte{}
 		}
 	}

@@ -114,7 +114,10 @@ func same(t *testing.T, want, got auth.Store) {
 			return s.RotateRefresh(ctx, hash("refresh"+user), hash("again"+user), now, func(auth.Session) time.Time { return now.Add(3 * time.Hour) })
 		})
 	}
-	ask(func(s auth.Store) (any, error) { return s.Secret(ctx, "empty", []byte("fresh")) })
+	ask(func(s auth.Store) (any, error) {
+		b, err := s.Secret(ctx, "empty", []byte("fresh"))
+		return string(b), err // one driver says nil
+	})
 	ask(func(s auth.Store) (any, error) { return s.Changes(ctx, now.Add(-time.Hour), now.Add(time.Hour)) })
 	ask(func(s auth.Store) (any, error) {
 		return s.UpdateSigningKeys(ctx, func([]auth.SigningKey) ([]auth.SigningKey, []string) { return nil, nil })
