@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -360,4 +361,83 @@ func TestFoldLate(t *testing.T) {
 			require.Len(t, resp.Series[0].Points, n-maxGroups+1)
 		}
 	}
+}
+
+// streams answers Info as told.
+type streams struct {
+	Queue
+	info map[queue.Stream]queue.Info
+}
+
+func (s *streams) Info(_ context.Context, name queue.Stream) (queue.Info, error) {
+	return s.info[name], nil
+}
+
+// TestNothingIsCompleteAfterALoss: a process that only reads the store does not take
+// the store's position for what a stream holds that has lost its end.
+func TestNothingIsCompleteAfterALoss(t *testing.T) {
+	now := time.UnixMicro(1_800_000_000_000_000)
+	at := func(sequence uint64, us int64) StoredPosition {
+		return StoredPosition{Position: queue.Position{Epoch: 7, Sequence: sequence}, TimeUS: us}
+	}
+	info := func(last uint64, us int64) queue.Info {
+		return queue.Info{Epoch: 7, Messages: last, First: 1, Last: last, LastTime: time.UnixMicro(us),
+			Consumers: map[string]queue.ConsumerInfo{scoringConsumer: {AckFloor: last}}}
+	}
+	for name, tc := range map[string]struct {
+		events, scored queue.Info
+		complete       bool
+	}{
+		"as it was":                     {info(20, 200), info(20, 210), true},
+		"SCORED is shorter":             {info(20, 200), info(15, 300), false},
+		"EVENTS is shorter":             {info(15, 300), info(20, 210), false},
+		"another message at its end":    {info(20, 200), info(20, 300), false},
+		"another message of EVENTS":     {info(20, 300), info(20, 210), false},
+		"all of it was trimmed":         {queue.Info{Epoch: 7, Last: 20, First: 21}, queue.Info{Epoch: 7, Last: 20, First: 21}, true},
+		"the store is not there yet":    {info(25, 300), info(25, 310), false},
+		"a stream that was made anew":   {info(20, 200), queue.Info{Epoch: 8, Messages: 1, First: 1, Last: 1}, false},
+		"nothing was ever scored again": {info(20, 200), queue.Info{Epoch: 8}, true},
+	} {
+		p := &progress{
+			queue: &streams{info: map[queue.Stream]queue.Info{queue.Events: tc.events, queue.Scored: tc.scored}},
+			times: &timeline{}, positions: newPositions(nil), now: func() time.Time { return now }, log: slog.New(slog.DiscardHandler),
+		}
+		p.positions.set(queue.Events, at(20, 200))
+		p.positions.set(queue.Scored, at(20, 210))
+		l, err := p.look(t.Context())
+		require.NoError(t, err, name)
+		_, known := p.complete()
+		require.Equal(t, tc.complete, known, name)
+		require.Equal(t, tc.complete, l.quiet(map[queue.Stream]StoredPosition{queue.Events: at(20, 200), queue.Scored: at(20, 210)}), name)
+	}
+}
+
+// TestAdvance: what was read for the tails is published once, and only when it was read
+// for all of them.
+func TestAdvance(t *testing.T) {
+	h := newHub(newTokens(make([]byte, 32)), 16, 16, 5)
+	p, from, err := h.subscribe("p", nil)
+	require.NoError(t, err)
+	require.EqualValues(t, 5, from)
+	after, projects := h.wanted()
+	require.EqualValues(t, 5, after)
+	require.Equal(t, []string{"p"}, projects)
+	read := map[string][]*Event{"p": {{Seq: 6, Project: "p", ID: "a"}, {Seq: 8, Project: "p", ID: "b"}}}
+
+	q, from, err := h.subscribe("q", nil) // came while p's events were read
+	require.NoError(t, err)
+	require.EqualValues(t, 5, from, "it counts on what comes after 5")
+	require.Zero(t, h.advance(5, 8, read))
+	require.Empty(t, p.take().events, "q's were not read")
+
+	read["q"] = []*Event{{Seq: 7, Project: "q", ID: "c"}}
+	require.Zero(t, h.advance(5, 8, read))
+	require.Zero(t, h.advance(5, 8, read), "a second time it is behind")
+	got := p.take()
+	require.Len(t, got.events, 2)
+	require.EqualValues(t, 8, got.upTo)
+	require.Len(t, q.take().events, 1)
+	_, from, err = h.subscribe("r", nil)
+	require.NoError(t, err)
+	require.EqualValues(t, 8, from)
 }

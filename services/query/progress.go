@@ -27,6 +27,10 @@ type look struct {
 	floor uint64
 	// settled says that all of EVENTS is at or below floor.
 	settled bool
+	// lost says that a stream has not the message that the store has come to: it lost
+	// its end, and what it holds in the same places now was not applied. The reader of
+	// the stream, maybe in another process, waits for an operator.
+	lost bool
 }
 
 // progress follows how far events are on their way, by fences: when everything
@@ -57,6 +61,10 @@ type progress struct {
 func (p *progress) look(ctx context.Context) (*look, error) {
 	return p.flight.do(ctx, func(ctx context.Context) (*look, error) {
 		l := &look{before: p.now()}
+		stored := map[queue.Stream]StoredPosition{}
+		for _, s := range queue.Streams() {
+			stored[s], _ = p.positions.get(s)
+		}
 		var err error
 		if l.events, err = p.queue.Info(ctx, queue.Events); err != nil {
 			return nil, err
@@ -74,9 +82,17 @@ func (p *progress) look(ctx context.Context) (*look, error) {
 		l.moved = after.Last != l.events.Last || after.Epoch != l.events.Epoch
 		l.floor = scoredUpTo(l.events)
 		l.settled = l.floor >= l.events.Last
+		l.lost = isLost(stored[queue.Events], l.events) || isLost(stored[queue.Scored], l.scored) || isLost(stored[queue.Dead], l.dead)
 		p.step(l)
 		return l, nil
 	})
+}
+
+// isLost says whether the stream ends before a position that the store had earlier, or
+// has another message there at its end.
+func isLost(at StoredPosition, i queue.Info) bool {
+	return at.Epoch == i.Epoch && (at.Sequence > i.Last ||
+		at.Sequence == i.Last && i.Messages > 0 && at.TimeUS != i.LastTime.UnixMicro())
 }
 
 // scoredUpTo returns the sequence up to which scoring is done with EVENTS.
@@ -99,6 +115,10 @@ func (p *progress) step(l *look) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.latest = l
+	if l.lost {
+		p.fence = nil
+		return
+	}
 	if p.fence == nil || p.fence.events.Epoch != l.events.Epoch {
 		p.fence = l
 	}
@@ -203,7 +223,7 @@ func (l *look) quiet(at map[queue.Stream]StoredPosition) bool {
 		// The time tells the last message from another one that has its place.
 		return i.Last == 0 || at[s].Epoch == i.Epoch && at[s].Sequence == i.Last && (i.Messages == 0 || at[s].TimeUS == i.LastTime.UnixMicro())
 	}
-	return !l.moved && l.settled && ends(queue.Events, l.events) && ends(queue.Scored, l.scored) && ends(queue.Dead, l.dead)
+	return !l.moved && !l.lost && l.settled && ends(queue.Events, l.events) && ends(queue.Scored, l.scored) && ends(queue.Dead, l.dead)
 }
 
 // flight lets concurrent calls share one run that started after they came.
