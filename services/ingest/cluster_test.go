@@ -23,9 +23,6 @@ import (
 // are being appended outlive the election; those that can not wait are refused
 // with the time to come again; what is answered is true.
 func TestLeaderKilled(t *testing.T) {
-	if testing.Short() {
-		t.Skip("kills servers for half a minute")
-	}
 	servers, err := natstest.Start(natstest.Options{Nodes: 3})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, servers.Stop()) })

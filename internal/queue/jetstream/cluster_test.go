@@ -18,9 +18,6 @@ import (
 // exactly once and in order, both kinds of consumer deliver all of them, and all
 // go on by themselves.
 func TestClusterFaults(t *testing.T) {
-	if testing.Short() {
-		t.Skip("kills servers for a minute")
-	}
 	o := natstest.Options{Nodes: 3}
 	servers := startServers(t, o)
 	cfg := configOf(servers, o)

@@ -17,9 +17,6 @@ import (
 // must come back by themselves; what was acknowledged is there once and in
 // order.
 func TestKillServer(t *testing.T) {
-	if testing.Short() {
-		t.Skip("kills servers for some seconds")
-	}
 	servers := startServers(t, natstest.Options{})
 	cfg := configOf(servers, natstest.Options{})
 	cfg.PublishTimeout, cfg.Watchdog = 2*time.Second, time.Second

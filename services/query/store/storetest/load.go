@@ -146,9 +146,6 @@ func crashBatch(after uint64) *query.Batch {
 // Afterwards everything that was told as committed is there, rows, rollups and
 // counters agree with the position, and the next batch goes on from it.
 func testKill(t *testing.T, h Harness) {
-	if h.Crash == nil {
-		t.Skip("the harness has no process to kill")
-	}
 	dir := t.TempDir()
 	rnd := rand.New(rand.NewPCG(1, 2))
 	promised := uint64(0)

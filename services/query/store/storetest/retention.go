@@ -322,9 +322,6 @@ func crashDay(sequence uint64) int64 { return int64(sequence / 4) }
 // testRetentionKill: a process is killed while it writes and removes. What is there
 // and what was removed is what was stored, and everything that is kept is found.
 func testRetentionKill(t *testing.T, h Harness) {
-	if h.Crash == nil {
-		t.Skip("the harness has no process to kill")
-	}
 	dir := t.TempDir()
 	rnd := rand.New(rand.NewPCG(3, 4))
 	for range 4 {
