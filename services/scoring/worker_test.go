@@ -390,19 +390,27 @@ func TestTrims(t *testing.T) {
 	cfg.TrimInterval = 100 * time.Millisecond
 	now := atomic.Int64{}
 	now.Store(time.Now().UnixNano())
-	s := start(t, Deps{Config: cfg, Queue: q, Scorer: &fixed{}, Now: func() time.Time { return time.Unix(0, now.Load()) }})
+	s := start(t, Deps{Config: cfg, Queue: q, Scorer: &fixed{}, KeepFor: []string{"archive"}, Now: func() time.Time { return time.Unix(0, now.Load()) }})
 	accept(t, q, texts("m", 10)...)
 	waitDone(t, q)
 	now.Add(int64(48 * time.Hour))
 	c, err := q.Consume(t.Context(), queue.ConsumerConfig{Stream: queue.Events, Name: balanceConsumer, StartAfter: &queue.Position{}, HeadersOnly: true})
 	require.NoError(t, err)
 	defer c.Close()
-	info, err := q.Info(t.Context(), queue.Events)
+	archive, err := q.Consume(t.Context(), queue.ConsumerConfig{Stream: queue.Events, Name: "archive"})
 	require.NoError(t, err)
-	require.EqualValues(t, 1, info.Messages, "not before it was counted")
-	msgs, err := c.Fetch(t.Context(), 10)
-	require.NoError(t, err)
-	require.NoError(t, msgs[0].Ack())
+	defer archive.Close()
+	done := func(c queue.Consumer, before string) {
+		time.Sleep(3 * cfg.TrimInterval)
+		info, err := q.Info(t.Context(), queue.Events)
+		require.NoError(t, err)
+		require.EqualValues(t, 1, info.Messages, before)
+		msgs, err := c.Fetch(t.Context(), 10)
+		require.NoError(t, err)
+		require.NoError(t, msgs[0].Ack())
+	}
+	done(c, "not before it was counted")
+	done(archive, "not before it was archived")
 	require.Eventually(t, func() bool {
 		info, err := q.Info(t.Context(), queue.Events)
 		return err == nil && info.Messages == 0

@@ -109,7 +109,7 @@ func TestArchive(t *testing.T) {
 	publish(t, q, 0, 10, nil)
 	_, err := Drain(t.Context(), q)
 	require.NoError(t, err)
-	publish(t, q, 100, 105, map[string]string{ArchivedHeader: "x"})
+	publish(t, q, 90_000, 90_005, map[string]string{ArchivedHeader: "x"})
 	publish(t, q, 10, 20, nil)
 	stop(t, a) // without the age having passed
 	a = start(t, q, s, Config{MaxBytes: 64 << 10, MaxAge: 10 * time.Minute})
