@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,7 +75,10 @@ func TestTransfer(t *testing.T) {
 	require.Contains(t, out, "was moved before")
 	require.Contains(t, out, "stores:\n  auth: { url: ")
 
-	c.AddArgs("synapse", stores...)
+	for i := 1; i < len(stores); i += 2 {
+		field, value, _ := strings.Cut(stores[i], "=")
+		c.Set(field, value)
+	}
 	c.StartProcess("synapse")
 	require.Equal(t, want, c.Event(missed), "an event is shown as before")
 	a := c.Call("POST", "/v1/sessions:refresh", "", map[string]any{"refreshToken": session.JSON()["refreshToken"]})

@@ -273,9 +273,6 @@ func (c *Cluster) StartProcess(name string) *Process {
 	return p
 }
 
-// AddArgs adds arguments to a process, from its next start on.
-func (c *Cluster) AddArgs(name string, args ...string) { c.args[name] = append(c.args[name], args...) }
-
 // SpawnProcess starts a process without waiting for it.
 func (c *Cluster) SpawnProcess(name string) *Process {
 	c.t.Helper()
