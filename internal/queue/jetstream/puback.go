@@ -27,7 +27,12 @@ const (
 	codeMessageTooLarge       = 10054
 	codeStreamStoreFailed     = 10077
 	codeHeaderTooLarge        = 10097
+	codeIDInProcess           = 10158
 )
+
+// errInProcess says that a cluster is still storing a message with the same id: whether
+// it will is told to who asks again.
+var errInProcess = fmt.Errorf("%w: a message with this id is being stored", queue.ErrUnavailable)
 
 // parsePubAck reads the answer {"stream":"S","seq":1}, with "duplicate":true
 // for a known id, or {"error":{…}}. Its errors wrap those of package queue.
@@ -89,6 +94,8 @@ func fastPubAck(data []byte) (pubAck, bool) {
 func publishError(e *jetstream.APIError) error {
 	kind := queue.ErrUnavailable
 	switch e.ErrorCode {
+	case codeIDInProcess:
+		return errInProcess
 	case codeMessageTooLarge, codeHeaderTooLarge:
 		kind = queue.ErrTooLarge
 	case codeAccountExceeded, codeInsufficientResources, codeMemoryExceeded, codeStorageExceeded:

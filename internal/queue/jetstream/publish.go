@@ -250,7 +250,7 @@ func (q *Queue) Publish(ctx context.Context, stream queue.Stream, msg queue.Outg
 		q.stats.refusedFull.Add(1)
 		return queue.Position{}, false, err
 	}
-	ack, err := q.pub.publish(ctx, &nats.Msg{Subject: subject, Header: header, Data: msg.Data})
+	ack, err := q.publishSettled(ctx, subject, header, msg.Data)
 	switch {
 	case err == nil:
 	case errors.Is(err, queue.ErrFull):
@@ -269,6 +269,21 @@ func (q *Queue) Publish(ctx context.Context, stream queue.Stream, msg queue.Outg
 		q.checkGiven(stream, ack.seq)
 	}
 	return queue.Position{Epoch: q.epochs[stream].Load(), Sequence: ack.seq}, ack.duplicate, nil
+}
+
+// inProcessPause is the time between two askings what became of a message with the
+// same id: a round of the cluster.
+const inProcessPause = 2 * time.Millisecond
+
+// publishSettled publishes, again while the cluster is storing another message with the
+// same id, for at most Config.PublishTimeout.
+func (q *Queue) publishSettled(ctx context.Context, subject string, header nats.Header, data []byte) (pubAck, error) {
+	for began := time.Now(); ; pause(ctx, inProcessPause) {
+		ack, err := q.pub.publish(ctx, &nats.Msg{Subject: subject, Header: header, Data: data})
+		if !errors.Is(err, errInProcess) || ctx.Err() != nil || time.Since(began) > q.cfg.PublishTimeout {
+			return ack, err
+		}
+	}
 }
 
 // headerLine is what a header costs beside its name and value.
