@@ -95,6 +95,9 @@ func (a *applier) begin() error {
 		epochs[i], sequences[i], queued[i] = k.epoch, k.sequence, k.queuedUS
 	}
 	err := a.lock(func(b *pgx.Batch) {
+		// COPY into a partition locks that first and events after it: the other way round
+		// than a migration or an operator, which it would meet in a deadlock.
+		b.Queue("LOCK TABLE ONLY events IN ROW EXCLUSIVE MODE")
 		b.Queue("INSERT INTO applied_sources (epoch, sequence, queued_us, applied_us) "+
 			"SELECT *, $4::bigint FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) ON CONFLICT DO NOTHING RETURNING epoch, sequence, queued_us",
 			epochs, sequences, queued, a.b.StoredUS).Query(func(rows pgx.Rows) error {
