@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/synapse-analytics/synapse/internal/queue"
+	"github.com/synapse-analytics/synapse/internal/queue/natstest"
 )
 
 // benchConfig lets a benchmark store as much as it wants.
@@ -176,5 +177,46 @@ func BenchmarkLatency(b *testing.B) {
 			require.NoError(b, c.Close())
 			require.NoError(b, q.Close())
 		})
+	}
+}
+
+// BenchmarkStreams appends the messages that ingest makes, to one stream and to four,
+// each with three copies on three servers that fsync always: what several streams of
+// events would gain on one machine, and how far one goes. A message holds 100 or 1000
+// events of 200 bytes; callers are those of one ingest process and of eight.
+func BenchmarkStreams(b *testing.B) {
+	servers, err := natstest.Start(natstest.Options{Nodes: 3})
+	require.NoError(b, err)
+	defer func() { require.NoError(b, servers.Stop()) }()
+	cfg := configOf(servers, natstest.Options{Nodes: 3})
+	cfg.EventsMaxBytes = 32 << 30
+	q, err := Open(context.Background(), cfg, quiet())
+	require.NoError(b, err)
+	defer func() { require.NoError(b, q.Close()) }()
+	var extra []string
+	for i := range 4 {
+		sc := q.streamConfig(queue.Events)
+		sc.Name, sc.Subjects = fmt.Sprintf("%s_%d", sc.Name, i), []string{fmt.Sprintf("%s.%d", sc.Subjects[0], i)}
+		_, err := q.js.CreateStream(context.Background(), sc)
+		require.NoError(b, err)
+		extra = append(extra, sc.Subjects[0])
+	}
+	for _, events := range []int{100, 1000} {
+		data := make([]byte, events*200)
+		_, _ = rand.Read(data)
+		for _, callers := range []int{4, 32} {
+			for _, streams := range []int{1, 4} {
+				b.Run(fmt.Sprintf("events=%d/callers=%d/streams=%d", events, callers, streams), func(b *testing.B) {
+					var next atomic.Uint64
+					began := time.Now()
+					benchPublish(b, data, callers, func(id string, data []byte) error {
+						subject := extra[next.Add(1)%uint64(streams)]
+						_, err := q.publishSettled(context.Background(), subject, nats.Header{natsjs.MsgIDHeader: {id}}, data)
+						return err
+					})
+					b.ReportMetric(float64(b.N*events)/time.Since(began).Seconds(), "events/s")
+				})
+			}
+		}
 	}
 }

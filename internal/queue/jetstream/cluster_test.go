@@ -3,6 +3,8 @@ package jetstream
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -21,7 +23,7 @@ func TestClusterFaults(t *testing.T) {
 	o := natstest.Options{Nodes: 3}
 	servers := startServers(t, o)
 	cfg := configOf(servers, o)
-	cfg.Watchdog, cfg.EventsMaxBytes = time.Second, 256<<20
+	cfg.EventsMaxBytes = 256 << 20
 	q := openClosed(t, cfg)
 	require.NoError(t, q.Ready(t.Context()))
 	load := startLoad(t, q)
@@ -34,13 +36,18 @@ func TestClusterFaults(t *testing.T) {
 		do()
 		load.progress(t)
 		took := time.Since(began)
+		read := make(map[string]time.Duration)
+		for _, name := range []string{"shared", "ordered"} {
+			load.caughtUp(t, name)
+			read[name] = time.Since(began)
+		}
 		heal()
 		for _, n := range servers.Nodes {
 			require.NoError(t, n.WaitHealthy())
 		}
 		load.progress(t)
-		t.Logf("%-24s messages are acknowledged again after %4.1f s, longest wait for one %4.1f s, all healthy after %4.1f s",
-			name, took.Seconds(), load.longest().Seconds(), time.Since(began).Seconds())
+		t.Logf("%-28s messages are acknowledged again after %4.1f s, longest wait for one %4.1f s, read by the shared reader after %4.1f s, by the ordered one after %4.1f s, all healthy after %4.1f s",
+			name, took.Seconds(), load.longest().Seconds(), read["shared"].Seconds(), read["ordered"].Seconds(), time.Since(began).Seconds())
 	}
 	stream := string(queue.Events)
 	leader := func() *natstest.Node {
@@ -207,6 +214,20 @@ func (l *load) progress(t *testing.T) {
 	require.Eventually(t, func() bool { return count() >= target }, time.Minute, 5*time.Millisecond)
 }
 
+// caughtUp waits until a reader has got all that is acknowledged by now.
+func (l *load) caughtUp(t *testing.T, reader string) {
+	t.Helper()
+	l.mu.Lock()
+	want := slices.Collect(maps.Keys(l.acked))
+	l.mu.Unlock()
+	seen := map[string]map[string]int{"shared": l.shared, "ordered": l.ordered}[reader]
+	require.Eventually(t, func() bool {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return !slices.ContainsFunc(want, func(id string) bool { return seen[id] == 0 })
+	}, time.Minute, 5*time.Millisecond, "%s reader", reader)
+}
+
 // longest returns the longest wait for an acknowledgement since the last call.
 func (l *load) longest() time.Duration {
 	l.mu.Lock()
@@ -261,11 +282,13 @@ func (l *load) finish(t *testing.T) {
 		last = info.Last
 		return err == nil
 	}, time.Minute, 50*time.Millisecond)
-	require.Eventually(t, func() bool {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		return uint64(len(l.ordered)) >= last && uint64(len(l.shared)) >= last
-	}, time.Minute, 50*time.Millisecond, "both readers get all")
+	for name, seen := range map[string]map[string]int{"shared": l.shared, "ordered": l.ordered} {
+		require.Eventually(t, func() bool {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return uint64(len(seen)) >= last
+		}, time.Minute, 50*time.Millisecond, "%s reader", name)
+	}
 	l.endReaders()
 	l.readers.Wait()
 	twice := 0
@@ -278,4 +301,57 @@ func (l *load) finish(t *testing.T) {
 		twice += btoi(l.shared[id] > 1)
 	}
 	t.Logf("%d acknowledged, %d stored, %d delivered again to the shared reader", len(l.acked), len(l.ordered), twice)
+}
+
+// TestOrderedConsumerIsKept: a reader that missed nothing goes on with the consumer
+// that it has when this gets another leader, and when the server that leads it and
+// the one that the reader is connected to are killed.
+func TestOrderedConsumerIsKept(t *testing.T) {
+	o := natstest.Options{Nodes: 3}
+	servers := startServers(t, o)
+	q := openClosed(t, configOf(servers, o))
+	c, err := q.Consume(t.Context(), queue.ConsumerConfig{Stream: queue.Events, Name: "r", StartAfter: &queue.Position{}})
+	require.NoError(t, err)
+	var last uint64
+	pass := func() {
+		t.Helper()
+		id := fmt.Sprint("m", last)
+		require.Eventually(t, func() bool {
+			_, _, err := q.Publish(t.Context(), queue.Events, queue.Outgoing{ID: id})
+			return err == nil
+		}, time.Minute, 10*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		ms, err := c.Fetch(ctx, 10)
+		require.NoError(t, err)
+		require.Len(t, ms, 1)
+		last++
+		require.Equal(t, last, ms[0].Position.Sequence)
+		require.NoError(t, ms[0].Ack())
+	}
+	leader := func() *natstest.Node {
+		t.Helper()
+		n, err := servers.ConsumerLeader(string(queue.Events), "r")
+		require.NoError(t, err)
+		return n
+	}
+	connected := func() *natstest.Node { return servers.Node(q.nc.ConnectedServerName()) }
+	pass()
+	for again := true; again; again = leader() == connected() {
+		_, err = q.nc.Request("$JS.API.CONSUMER.LEADER.STEPDOWN.EVENTS.r", nil, 2*time.Second)
+		require.NoError(t, err)
+		pass()
+	}
+	kill := func(n *natstest.Node) {
+		t.Helper()
+		require.NoError(t, n.Kill())
+		pass()
+		require.NoError(t, n.Run())
+		require.NoError(t, n.WaitHealthy())
+		pass()
+	}
+	kill(connected())
+	kill(leader())
+	require.Zero(t, q.Stats().ConsumersRemade)
+	require.NoError(t, c.Close())
 }

@@ -119,6 +119,9 @@ func (q *Queue) reconnected() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for c := range q.consumers {
-		c.poke(wakeRestart)
+		c.mu.Lock()
+		c.holding = c.ordered
+		c.pokeLocked(wakeRestart)
+		c.mu.Unlock()
 	}
 }

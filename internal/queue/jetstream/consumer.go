@@ -55,12 +55,14 @@ type consumer struct {
 	// For ordered.
 	lastSeq   uint64    // the last message that went into buf, or the start
 	lastTime  time.Time // when it came; zero is unknown
+	acked     uint64    // the last message that was acknowledged
 	nextDseq  uint64    // the consumer sequence that must come next
 	anyFirst  bool      // the next message may have any sequence
 	gapTo     uint64    // the next message may have this one: those before it were deleted
 	rewound   uint64    // messages up to here were delivered before, rewinds times
 	rewinds   int
 	rewinding bool // between Nak and the restart
+	holding   bool // until the stream is known to go on where it was
 }
 
 // item is a message that waits for Fetch.

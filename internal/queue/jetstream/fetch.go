@@ -100,7 +100,7 @@ var (
 )
 
 func (h *handle) ack() error {
-	if h.c.ordered && !h.current() {
+	if h.c.ordered && !h.reached() {
 		// The consumer was made anew since; a later message shows how far it is.
 		return nil
 	}
@@ -129,11 +129,16 @@ func (h *handle) nak(delay time.Duration) error {
 	return h.send(body)
 }
 
-// current says whether the consumer still is the one that delivered it.
-func (h *handle) current() bool {
+// reached notes how far an ordered consumer is and says whether it still is the one
+// that delivered the message.
+func (h *handle) reached() bool {
 	h.c.mu.Lock()
 	defer h.c.mu.Unlock()
-	return h.prefix == h.c.pull.prefix
+	if h.prefix != h.c.pull.prefix {
+		return false
+	}
+	h.c.acked = max(h.c.acked, h.seq)
+	return true
 }
 
 func (h *handle) send(body []byte) error {

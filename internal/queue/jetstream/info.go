@@ -3,17 +3,41 @@ package jetstream
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/synapse-analytics/synapse/internal/queue"
 )
 
-// Info implements queue.Queue.
+const (
+	// tryTimeout bounds one try to ask a server something: a question to one that dies
+	// is never answered, the next one goes to its successor.
+	tryTimeout = 2 * time.Second
+	// infoTimeout bounds all tries: an election takes up to nine seconds.
+	infoTimeout = 10 * time.Second
+)
+
+// Info implements queue.Queue. It asks again while nobody answers, for ten seconds.
 func (q *Queue) Info(ctx context.Context, stream queue.Stream) (queue.Info, error) {
 	if q.isClosed() {
 		return queue.Info{}, queue.ErrClosed
 	}
+	for began := time.Now(); ; {
+		try, cancel := context.WithTimeout(ctx, tryTimeout)
+		info, err := q.info(try, stream)
+		silent := try.Err() != nil && ctx.Err() == nil
+		cancel()
+		switch {
+		case err == nil || !silent:
+			return info, err
+		case time.Since(began) > infoTimeout:
+			return queue.Info{}, fmt.Errorf("%w: info of %s: no answer in %s", queue.ErrUnavailable, stream, infoTimeout)
+		}
+	}
+}
+
+func (q *Queue) info(ctx context.Context, stream queue.Stream) (queue.Info, error) {
 	st, si, err := q.stream(ctx, stream)
 	if err != nil {
 		return queue.Info{}, fmt.Errorf("info of %s: %w", stream, err)

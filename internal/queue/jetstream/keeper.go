@@ -19,15 +19,19 @@ const (
 	wakeAsk wake = 1 << iota
 	// wakeRestart: the server forgot what it was asked.
 	wakeRestart
-	// wakeDeleted: the consumer is not there.
+	// wakeDeleted: the consumer may not be there.
 	wakeDeleted
 	// wakeGap: an ordered consumer misses messages.
 	wakeGap
 )
 
 const (
-	// keepTimeout bounds one look or repair by keep.
+	// keepTimeout bounds one look or repair by keep, lookTimeout one look that a
+	// request waits for.
 	keepTimeout = 3 * time.Second
+	lookTimeout = time.Second
+	// lookPause is the time between two looks while nobody answers.
+	lookPause = 250 * time.Millisecond
 	// minTick is the least time between two looks.
 	minTick = 10 * time.Millisecond
 	// takeoverWait is how long a consumer that vanished may take to be made
@@ -38,8 +42,13 @@ const (
 // poke asks keep for something. It does not wait.
 func (c *consumer) poke(w wake) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pokeLocked(w)
+}
+
+// pokeLocked is called with mu.
+func (c *consumer) pokeLocked(w wake) {
 	c.wakes |= w
-	c.mu.Unlock()
 	select {
 	case c.woken <- struct{}{}:
 	default:
@@ -50,7 +59,7 @@ func (c *consumer) poke(w wake) {
 // period and does what arrived and Nak ask for.
 func (c *consumer) keep(ctx context.Context) {
 	defer close(c.ended)
-	tick := time.NewTicker(max(min(c.q.cfg.Watchdog, c.cfg.AckWait)/4, minTick))
+	tick := time.NewTicker(max(min(c.q.cfg.Watchdog/4, c.cfg.AckWait/4, pullBeat), minTick))
 	defer tick.Stop()
 	for {
 		var err error
@@ -89,10 +98,10 @@ func (c *consumer) handle(ctx context.Context, w wake) error {
 	ctx, cancel := context.WithTimeout(ctx, keepTimeout)
 	defer cancel()
 	switch {
-	case w&wakeDeleted != 0:
-		return c.recover(ctx)
-	case w&(wakeRestart|wakeGap) != 0:
+	case w&wakeGap != 0:
 		return c.restart(ctx)
+	case w&(wakeDeleted|wakeRestart) != 0:
+		return c.resume(ctx)
 	case w&wakeAsk != 0:
 		pause(ctx, pullPause)
 		c.mu.Lock()
@@ -119,12 +128,12 @@ func (c *consumer) watch(ctx context.Context) error {
 	now := time.Now()
 	c.mu.Lock()
 	quiet := c.waiting > 0 && len(c.buf) == 0 && now.Sub(c.lastCame) >= c.q.cfg.Watchdog
-	rewinding := c.rewinding
+	busy := c.rewinding || c.holding
 	if c.waiting > 0 {
 		c.ask(now) // in case the open request has ended without a word
 	}
 	c.mu.Unlock()
-	if rewinding {
+	if busy {
 		return nil // its own timer or the next wake ends that
 	}
 	if !quiet {
@@ -144,12 +153,12 @@ func (c *consumer) watch(ctx context.Context) error {
 		return apiError(ctx, err)
 	}
 	info := cons.CachedInfo()
-	if info.NumAckPending >= c.cfg.MaxPending {
-		// All that may be unacknowledged is with readers: theirs to finish.
-		return nil
-	}
 	c.mu.Lock()
-	behind := info.NumPending > 0 || c.ordered && info.Delivered.Stream > c.lastSeq
+	// Of what was delivered something did not come, or its acknowledgement was lost.
+	missed := c.ordered && (info.Delivered.Stream > c.lastSeq || info.AckFloor.Stream < c.acked)
+	// All that may be unacknowledged is with readers: theirs to finish.
+	full := info.NumAckPending >= c.cfg.MaxPending
+	behind := missed || info.NumPending > 0 && !full
 	still := time.Since(c.lastCame) >= c.q.cfg.Watchdog
 	if !behind {
 		c.lastCame = now
@@ -192,12 +201,8 @@ func (c *consumer) restartOrdered(ctx context.Context) error {
 	fromStart, rewinds, came := c.anyFirst, c.rewinds, c.lastTime
 	c.rewinding = true
 	c.mu.Unlock()
-	err := c.remakeAfter(ctx, after, came, fromStart, rewinds)
-	if err != nil && !errors.Is(err, queue.ErrPositionLost) && !errors.Is(err, queue.ErrClosed) {
-		// Try again; nothing is delivered until it works.
-		time.AfterFunc(takeoverWait, func() { c.poke(wakeGap) })
-	}
-	return err
+	// Nothing is delivered until it works.
+	return c.again(c.remakeAfter(ctx, after, came, fromStart, rewinds), wakeGap, takeoverWait)
 }
 
 func (c *consumer) remakeAfter(ctx context.Context, after queue.Position, came time.Time, fromStart bool, rewinds int) error {
@@ -205,21 +210,17 @@ func (c *consumer) remakeAfter(ctx context.Context, after queue.Position, came t
 	if err != nil {
 		return err
 	}
-	if err := c.checkOwner(ctx, st); err != nil {
-		return err
-	}
-	info := infoOf(si)
-	if fromStart && after.Epoch == info.Epoch {
-		// The beginning of what there is, wherever that is now.
-		after.Sequence = max(after.Sequence, info.First-1)
-	}
-	if err := checkPosition(info, after); err != nil {
-		return err
-	}
-	if !fromStart {
-		if err := checkMessage(ctx, st, info, after.Sequence, came); err != nil {
+	switch have, err := c.look(ctx); {
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+	case err != nil:
+		return apiError(ctx, err)
+	default:
+		if err := c.checkOwner(have); err != nil {
 			return err
 		}
+	}
+	if after, err = placeIn(ctx, st, infoOf(si), after, came, fromStart); err != nil {
+		return err
 	}
 	next, err := nextAfter(ctx, st, after.Sequence)
 	if err != nil {
@@ -235,7 +236,7 @@ func (c *consumer) remakeAfter(ctx context.Context, after queue.Position, came t
 	c.mu.Lock()
 	stale := c.rewinds != rewinds
 	if !stale {
-		c.nextDseq, c.gapTo, c.anyFirst, c.rewinding = 1, next, fromStart, false
+		c.nextDseq, c.gapTo, c.anyFirst, c.rewinding, c.holding = 1, next, fromStart, false, false
 	}
 	c.mu.Unlock()
 	if stale {
@@ -243,6 +244,19 @@ func (c *consumer) remakeAfter(ctx context.Context, after queue.Position, came t
 	}
 	c.askAgain()
 	return nil
+}
+
+// placeIn returns where a consumer goes on that has come to a message which came at a
+// time, or why it can not. fromStart says that none has come yet: then it is the
+// beginning of what there is, wherever that is now.
+func placeIn(ctx context.Context, st jetstream.Stream, info queue.Info, after queue.Position, came time.Time, fromStart bool) (queue.Position, error) {
+	if fromStart && after.Epoch == info.Epoch {
+		after.Sequence = max(after.Sequence, info.First-1)
+	}
+	if err := checkPosition(info, after); err != nil || fromStart {
+		return after, err
+	}
+	return after, checkMessage(ctx, st, info, after.Sequence, came)
 }
 
 // nextAfter returns the first sequence after one that the stream has, 0 if none.
@@ -259,8 +273,77 @@ func nextAfter(ctx context.Context, st jetstream.Stream, after uint64) (uint64, 
 	return m.Sequence, nil
 }
 
-// recover acts when the consumer is not there: another process has made it its
-// own, or it was deleted and is made again.
+// resume asks anew after the server forgot what it was asked, or nobody answers. An
+// ordered consumer stays as it is if the stream still has what it has come to and
+// nothing that it delivered is missing: to make it anew the servers of a cluster must
+// agree first, for many seconds after a fault.
+func (c *consumer) resume(ctx context.Context) error {
+	info, err := c.look(ctx)
+	switch {
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		return c.recover(ctx)
+	case !c.ordered:
+		return c.restart(ctx)
+	case err == nil:
+		if err := c.checkOwner(info); err != nil {
+			return err
+		}
+		c.mu.Lock()
+		missed := info.Delivered.Stream > c.lastSeq
+		c.mu.Unlock()
+		if missed {
+			return c.restartOrdered(ctx)
+		}
+	default: // it has no leader: what is missing shows when the next message comes
+	}
+	if err := c.checkPlace(ctx); err != nil {
+		return c.again(err, wakeRestart, lookPause)
+	}
+	c.mu.Lock()
+	c.pull.left, c.holding = 0, c.wakes&wakeRestart != 0
+	c.mu.Unlock()
+	c.askAgain()
+	return nil
+}
+
+// checkPlace says why the stream can not go on after the last message that came. No
+// request is made until resume knows.
+func (c *consumer) checkPlace(ctx context.Context) error {
+	c.mu.Lock()
+	c.holding = true
+	after, came, fromStart := queue.Position{Epoch: c.epoch, Sequence: c.lastSeq}, c.lastTime, c.anyFirst
+	c.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	st, si, err := c.q.stream(ctx, c.cfg.Stream)
+	if err != nil {
+		return err
+	}
+	_, err = placeIn(ctx, st, infoOf(si), after, came, fromStart)
+	return err
+}
+
+// again asks keep to try later what failed, unless it never will succeed.
+func (c *consumer) again(err error, w wake, pause time.Duration) error {
+	if err != nil && !errors.Is(err, queue.ErrPositionLost) && !errors.Is(err, queue.ErrClosed) {
+		time.AfterFunc(pause, func() { c.poke(w) })
+	}
+	return err
+}
+
+// look asks what the server knows of the consumer.
+func (c *consumer) look(ctx context.Context) (*jetstream.ConsumerInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	cons, err := c.q.js.Consumer(ctx, string(c.cfg.Stream), c.cfg.Name)
+	if err != nil {
+		return nil, err
+	}
+	return cons.CachedInfo(), nil
+}
+
+// recover acts when the consumer is not there: another process is making it its own,
+// or it was deleted and is made again.
 func (c *consumer) recover(ctx context.Context) error {
 	if c.ordered {
 		pause(ctx, takeoverWait)
@@ -273,15 +356,8 @@ func (c *consumer) recover(ctx context.Context) error {
 }
 
 // checkOwner returns ErrClosed when another process made the consumer last.
-func (c *consumer) checkOwner(ctx context.Context, st jetstream.Stream) error {
-	cons, err := st.Consumer(ctx, c.cfg.Name)
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return nil
-	}
-	if err != nil {
-		return apiError(ctx, err)
-	}
-	if cons.CachedInfo().Config.Metadata[ownerKey] != c.owner {
+func (c *consumer) checkOwner(info *jetstream.ConsumerInfo) error {
+	if info.Config.Metadata[ownerKey] != c.owner {
 		return fmt.Errorf("%w: another process has taken it over", queue.ErrClosed)
 	}
 	return nil
@@ -303,7 +379,7 @@ func (c *consumer) rewindTo(seq uint64, delay time.Duration) error {
 	}
 	c.rewound = max(c.rewound, taken)
 	c.rewinds++
-	c.lastSeq, c.lastTime = seq-1, time.Time{}
+	c.lastSeq, c.lastTime, c.acked = seq-1, time.Time{}, min(c.acked, seq-1)
 	c.rewinding = true
 	c.takeAll()
 	time.AfterFunc(delay, func() { c.poke(wakeGap) })

@@ -17,6 +17,11 @@ const (
 	pullExpires = 30 * time.Second
 	// pullGrace is how long after that its end may take to be told.
 	pullGrace = 2 * time.Second
+	// pullBeat is how often the server says that a request is open and there is
+	// nothing to deliver, pullSilence how long it may say nothing before it has
+	// forgotten the request: a server that is killed does not tell.
+	pullBeat    = time.Second
+	pullSilence = 3 * pullBeat
 	// pullBytes bounds what one request brings. A message is far smaller.
 	pullBytes = 4 * queue.MaxMessageBytes
 	// pullPause is the pause after a request that the server refused.
@@ -30,7 +35,10 @@ type pull struct {
 	number uint64 // of the last request
 	left   int    // messages that it may still bring
 	until  time.Time
+	heard  time.Time // when the server was heard last, or asked
 	after  time.Time // no new request before
+	// since when nobody answers requests, zero while somebody does
+	unanswered time.Time
 }
 
 // subscribe listens for messages on a new inbox. What still comes to an older
@@ -79,10 +87,14 @@ func (c *consumer) unsubscribe() {
 // asks for two Fetches, so that the next one need not wait. It is called with mu.
 func (c *consumer) ask(now time.Time) {
 	p := &c.pull
-	if p.sub == nil || c.closing || c.err != nil || c.rewinding {
+	if p.sub == nil || c.closing || c.err != nil || c.rewinding || c.holding || now.Before(p.after) {
 		return
 	}
-	if p.left > 0 && now.Before(p.until) || now.Before(p.after) {
+	if p.left > 0 && now.Before(p.until) {
+		if now.Sub(p.heard) > pullSilence {
+			p.heard = now
+			c.pokeLocked(wakeRestart)
+		}
 		return
 	}
 	want := min(c.limit, c.cfg.MaxPending)
@@ -96,7 +108,7 @@ func (c *consumer) ask(now time.Time) {
 		Reply:   p.prefix + strconv.FormatUint(p.number, 36),
 	}
 	var err error
-	req.Data, err = json.Marshal(pullRequest{Expires: pullExpires, Batch: n, MaxBytes: pullBytes})
+	req.Data, err = json.Marshal(pullRequest{Expires: pullExpires, Heartbeat: pullBeat, Batch: n, MaxBytes: pullBytes})
 	if err == nil {
 		err = c.q.nc.PublishMsg(&req)
 	}
@@ -105,14 +117,15 @@ func (c *consumer) ask(now time.Time) {
 		p.after = now.Add(pullPause)
 		return
 	}
-	p.left, p.until = n, now.Add(pullExpires+pullGrace)
+	p.left, p.until, p.heard = n, now.Add(pullExpires+pullGrace), now
 }
 
 // pullRequest is the server's form of a request for messages.
 type pullRequest struct {
-	Expires  time.Duration `json:"expires"` // nanoseconds
-	Batch    int           `json:"batch"`
-	MaxBytes int           `json:"max_bytes"`
+	Expires   time.Duration `json:"expires"`        // nanoseconds
+	Heartbeat time.Duration `json:"idle_heartbeat"` // nanoseconds
+	Batch     int           `json:"batch"`
+	MaxBytes  int           `json:"max_bytes"`
 }
 
 // arrived is called for everything that comes to an inbox, one at a time.
@@ -133,6 +146,7 @@ func (c *consumer) arrived(prefix string, m *nats.Msg) {
 	var w wake
 	if current {
 		c.pull.left = max(c.pull.left-1, 0)
+		c.pull.heard, c.pull.unanswered = now, time.Time{}
 		c.lastCame = now
 		it.msg.Position.Epoch = c.epoch
 		var accept bool
@@ -187,7 +201,7 @@ func (c *consumer) inOrder(d delivery, m *queue.Message) (bool, wake) {
 // status handles what the server says about a request.
 func (c *consumer) status(prefix string, m *nats.Msg) {
 	code, text := m.Header.Get("Status"), m.Header.Get("Description")
-	if code == "" || code == "100" {
+	if code == "" {
 		return
 	}
 	token, _ := strings.CutPrefix(m.Subject, prefix)
@@ -198,14 +212,31 @@ func (c *consumer) status(prefix string, m *nats.Msg) {
 	now := time.Now()
 	var w wake
 	c.mu.Lock()
-	if prefix == c.pull.prefix && number == c.pull.number {
+	switch {
+	case prefix != c.pull.prefix || number != c.pull.number:
+	case code == "100": // a heartbeat
+		c.pull.heard, c.pull.unanswered = now, time.Time{}
+	default:
 		c.pull.left = 0
+		if code != "503" {
+			c.pull.unanswered = time.Time{}
+		}
 		switch {
 		case code == "408", strings.Contains(text, "Batch Completed"), strings.Contains(text, "MaxBytes"):
 			// The request has ended as it should.
-		case strings.Contains(text, "Consumer Deleted"), strings.Contains(text, "Consumer is push"), code == "503":
+		case strings.Contains(text, "Consumer Deleted"), strings.Contains(text, "Consumer is push"):
 			c.pull.after = now.Add(pullPause)
 			w = wakeDeleted
+		case code == "503":
+			// Nobody answers: the consumer has no leader at the moment, or is not there.
+			c.pull.after = now.Add(pullPause)
+			w = wakeAsk
+			if c.pull.unanswered.IsZero() {
+				c.pull.unanswered = now
+			} else if now.Sub(c.pull.unanswered) > takeoverWait {
+				c.pull.unanswered = now
+				w = wakeDeleted
+			}
 		default:
 			// Leadership change, shutdown, too many requests.
 			c.pull.after = now.Add(pullPause)
