@@ -309,7 +309,9 @@ func (l *load) finish(t *testing.T) {
 func TestOrderedConsumerIsKept(t *testing.T) {
 	o := natstest.Options{Nodes: 3}
 	servers := startServers(t, o)
-	q := openClosed(t, configOf(servers, o))
+	cfg := configOf(servers, o)
+	cfg.Watchdog = time.Minute // it makes consumers anew when an election takes long
+	q := openClosed(t, cfg)
 	c, err := q.Consume(t.Context(), queue.ConsumerConfig{Stream: queue.Events, Name: "r", StartAfter: &queue.Position{}})
 	require.NoError(t, err)
 	var last uint64
