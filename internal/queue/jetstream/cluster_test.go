@@ -357,3 +357,26 @@ func TestOrderedConsumerIsKept(t *testing.T) {
 	require.Zero(t, q.Stats().ConsumersRemade)
 	require.NoError(t, c.Close())
 }
+
+// TestInfoWithoutLeader: a question to a leader that does not answer any more is asked
+// again, and does not take all the time that the caller has.
+func TestInfoWithoutLeader(t *testing.T) {
+	o := natstest.Options{Nodes: 3}
+	servers := startServers(t, o)
+	q := openClosed(t, configOf(servers, o))
+	publishN(t, q, 3)
+	leader, err := servers.StreamLeader(string(queue.Events))
+	require.NoError(t, err)
+	require.NoError(t, leader.Pause())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		info, err := q.Info(ctx, queue.Events)
+		if err == nil {
+			require.EqualValues(t, 3, info.Last)
+			break
+		}
+		require.ErrorIs(t, err, queue.ErrUnavailable)
+	}
+	require.NoError(t, leader.Resume())
+}
