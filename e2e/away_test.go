@@ -14,6 +14,7 @@ import (
 
 	"github.com/synapse-analytics/synapse/e2e/harness"
 	ingestv1 "github.com/synapse-analytics/synapse/gen/go/synapse/ingest/v1"
+	queryv1 "github.com/synapse-analytics/synapse/gen/go/synapse/query/v1"
 	typev1 "github.com/synapse-analytics/synapse/gen/go/synapse/type/v1"
 )
 
@@ -134,17 +135,27 @@ func TestOneAway(t *testing.T) {
 	}
 
 	// Without a gateway the roles answer those who call them, and all goes on.
-	conn, err := grpc.NewClient(c.Addr(c.Role("ingest")[0]), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	require.NoError(t, err)
-	defer conn.Close()
+	direct := func(role string) *grpc.ClientConn {
+		conn, err := grpc.NewClient(c.Addr(c.Role(role)[0]), grpc.WithTransportCredentials(insecure.NewCredentials()))
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, conn.Close()) })
+		return conn
+	}
 	gateway := c.Role("gateway")[0]
 	c.Kill(gateway)
 	id := event()
-	out, err := ingestv1.NewIngestServiceClient(conn).IngestEvents(metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+known),
-		&ingestv1.IngestEventsRequest{Parent: "projects/-", Events: []*typev1.EventInput{{Id: id, Text: "I like it"}}})
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+known)
+	out, err := ingestv1.NewIngestServiceClient(direct("ingest")).IngestEvents(ctx, &ingestv1.IngestEventsRequest{
+		Parent: "projects/-", Events: []*typev1.EventInput{{Id: id, Text: "I like it"}},
+	})
 	require.NoError(t, err)
 	require.EqualValues(t, 1, out.Accepted)
 	l.acked[id] = true
+	reads := queryv1.NewQueryServiceClient(direct("query"))
+	require.Eventually(t, func() bool {
+		_, err := reads.GetEvent(ctx, &queryv1.GetEventRequest{Name: "projects/" + c.Creds.Project + "/events/" + id})
+		return err == nil
+	}, time.Minute, 10*time.Millisecond, "it is not stored without a gateway")
 	c.StartProcess(gateway)
 	l.check(t, 10)
 }
