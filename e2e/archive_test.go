@@ -60,6 +60,14 @@ func testArchive(t *testing.T, set []string, srv *s3test.Server) {
 		require.NoError(t, srv.Kill())
 		send(500, 1000)
 		time.Sleep(time.Second)
+		admin := c.Process("synapse").Admin
+		status, body := page(t, admin+"/readyz")
+		require.Equal(t, http.StatusOK, status, "the archive is not what it waits for: %s", body)
+		require.Eventually(t, func() bool {
+			_, metrics := page(t, admin+"/metrics")
+			return regexp.MustCompile(`(?m)^synapse_archive_failures.* [1-9]`).Match(metrics) &&
+				regexp.MustCompile(`(?m)^synapse_archive_lag_messages(\{.*\})? [1-9]`).Match(metrics)
+		}, time.Minute, 100*time.Millisecond, "nobody is told")
 		require.NoError(t, srv.Run())
 	}
 	send(500, n) // some of them again

@@ -114,6 +114,7 @@ func testFailover(t *testing.T, c *harness.Cluster) {
 	kept := l.count()
 	time.Sleep(5 * time.Second)
 	lost := l.count() - kept
+	require.Positive(t, lost, "the replica lacks nothing")
 	start := time.Now()
 	c.Failover()
 	for before := l.count(); l.count() == before; time.Sleep(time.Millisecond) {

@@ -72,8 +72,9 @@ func TestRevocationWays(t *testing.T) {
 	}
 }
 
-// TestRedisFaults: while Redis is killed, hangs and is emptied, events are accepted
-// as if nothing was, and none is lost.
+// TestRedisFaults: while Redis is killed, hangs, is emptied and is full, every
+// process is ready and events are accepted as if nothing was, and none is
+// lost.
 func TestRedisFaults(t *testing.T) {
 	c := harness.Start(t, harness.Servers, harness.WithEnv(
 		"SYNAPSE_INGEST_LIMITS_PROJECT_RATE=1000000", "SYNAPSE_INGEST_LIMITS_KEY_RATE=1000000"))
@@ -89,6 +90,7 @@ func TestRedisFaults(t *testing.T) {
 		redis.Pause,
 		func() error { time.Sleep(time.Second); return redis.Resume() },
 		redis.Flush,
+		func() error { _, err := redis.Command("CONFIG", "SET", "maxmemory", "1"); return err }, // takes no writes
 		redis.Kill,
 		redis.Run,
 	} {
@@ -96,6 +98,10 @@ func TestRedisFaults(t *testing.T) {
 		require.NoError(t, fault())
 		time.Sleep(time.Second)
 		require.Greater(t, l.count(), before)
+		for _, name := range c.Processes() {
+			status, body := page(t, c.Process(name).Admin+"/readyz")
+			require.Equal(t, http.StatusOK, status, "%s: %s", name, body)
+		}
 	}
 	l.check(t, 1000)
 	require.Zero(t, refused.Load(), "a call failed since Redis did")

@@ -75,6 +75,13 @@ func TestRestoreWithoutQueue(t *testing.T) {
 				return total, difference
 			}
 			had, difference := asked()
+			var log, metrics string // of the process that moves the streams
+			for _, name := range c.Role("query") {
+				_, m := page(t, c.Process(name).Admin+"/metrics")
+				log, metrics = log+c.Process(name).Log(), metrics+string(m)
+			}
+			require.Contains(t, log, "the stream was created anew")
+			require.Regexp(t, `(?m)^synapse_query_positions_lost.* [1-9]`, metrics)
 			again := c.Ingest(append(numbered("kept", 500), numbered("new", 500)...)...)
 			require.Eventually(t, func() bool {
 				total, _ := asked()

@@ -24,6 +24,10 @@ func (c *Cluster) NATS() *natstest.Cluster { return c.nats }
 // Redis is the Redis server, nil for the embedded profile.
 func (c *Cluster) Redis() *redistest.Server { return c.redis }
 
+// Postgres is the database server, the primary where there is a replica; nil for the
+// embedded profile.
+func (c *Cluster) Postgres() *pgtest.Server { return c.postgres }
+
 // startServers starts what the profile needs and returns the settings that lead
 // there.
 func (c *Cluster) startServers() []string {

@@ -91,11 +91,13 @@ func TestRefuses(t *testing.T) {
 	lazy := database(t)
 	db := open(t, pgtest.Config(lazy))
 	exec(t, db, "ALTER DATABASE "+lazy[strings.LastIndex(lazy, "/")+1:strings.Index(lazy, "?")]+" SET synchronous_commit = off")
+	exec(t, db, "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
 	for url, says := range map[string]string{
-		unsafe.URL("postgres"):         "fsync is off",
-		lazy:                           "synchronous_commit is off",
-		pgtest.Shared(t).URL("nosuch"): "does not exist",
-		"postgres://u@127.0.0.1:1/x":   "refused",
+		pgtest.Shared(t).URL("latin"):              "UTF",
+		unsafe.URL("postgres"):                     "fsync is off",
+		lazy:                                       "synchronous_commit is off",
+		pgtest.Shared(t).URL("nosuch"):             "does not exist",
+		"postgres://u@127.0.0.1:1/x":               "refused",
 		"postgres://u@127.0.0.1/x?sslmode=perhaps": "url can not be read",
 	} {
 		c := pgtest.Config(url)

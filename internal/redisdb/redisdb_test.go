@@ -287,6 +287,40 @@ func TestBreaker(t *testing.T) {
 	}
 }
 
+// A server that answers now and then is away too, when half of twenty calls have failed.
+func TestBreakerOfHalf(t *testing.T) {
+	server := redistest.Start(t)
+	c := server.Config()
+	c.Timeout = 100 * time.Millisecond // many calls between two looks
+	db := open(t, c)
+	answers(t, db)
+	calls, inRow, most := 0, 0, 0
+	call := func() bool {
+		calls++
+		err := db.Set(t.Context(), []redisdb.Entry{{Key: db.Key("k"), Value: []byte("v"), TTL: time.Minute}})
+		if err == nil {
+			inRow = 0
+			return true
+		}
+		require.ErrorIs(t, err, redisdb.ErrAway)
+		inRow++
+		most = max(most, inRow)
+		return false
+	}
+	for until := time.Now().Add(time.Minute); db.Up(); {
+		require.True(t, time.Now().Before(until), "half of %d calls failed, and it is asked on", calls)
+		require.NoError(t, server.Pause())
+		call()
+		call() // twice: the looks, which count too, may come while it answers
+		require.NoError(t, server.Resume())
+		for db.Up() && !call() {
+		}
+	}
+	t.Logf("away after %d calls, at most %d failures in a row", calls, most)
+	require.Less(t, most, 4, "with a look between not five in a row")
+	answers(t, db)
+}
+
 // A caller that gives up says nothing of the server, and gets its own error.
 func TestCallerGivesUp(t *testing.T) {
 	server := redistest.Start(t)

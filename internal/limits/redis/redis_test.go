@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.uber.org/goleak"
 
 	"github.com/synapse-analytics/synapse/internal/limits"
@@ -165,6 +167,16 @@ func TestAway(t *testing.T) {
 	t.Logf("taken %.0f, allowed %.0f", taken, allowed)
 	require.LessOrEqual(t, taken, allowed)
 	require.Greater(t, taken, 0.8*shared.Rate*took.Seconds())
+
+	reader := sdkmetric.NewManualReader()
+	told := buckets(t, connect(t, server.Config()), shared, redis.Options{
+		Name: "project", Share: 3, MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
+	})
+	ok, _, _ := told.Take("p", 1, time.Now())
+	require.True(t, ok)
+	var got metricdata.ResourceMetrics
+	require.NoError(t, reader.Collect(t.Context(), &got))
+	require.Contains(t, fmt.Sprintf("%+v", got.ScopeMetrics), "stringly:share")
 
 	require.NoError(t, server.Run())
 	require.Eventually(t, func() bool {

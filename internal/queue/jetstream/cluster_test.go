@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -129,12 +130,19 @@ func TestClusterFaults(t *testing.T) {
 	}), back)
 
 	// Leaders that change again and again, with nobody dead.
+	moved := 0
 	for range 10 {
 		for _, api := range []string{"CONSUMER.LEADER.STEPDOWN.EVENTS.ordered", "CONSUMER.LEADER.STEPDOWN.EVENTS.shared", "STREAM.LEADER.STEPDOWN.EVENTS"} {
-			_, _ = q.nc.Request("$JS.API."+api, nil, 2*time.Second)
+			// Refused while there is none.
+			if m, err := q.nc.Request("$JS.API."+api, nil, 2*time.Second); err == nil && strings.Contains(string(m.Data), `"success":true`) {
+				moved++
+			}
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
+	t.Logf("leaders moved %d times", moved)
+	require.Positive(t, moved)
+	load.progress(t)
 	load.finish(t)
 	require.Zero(t, q.Stats().RepeatedSequences)
 	t.Logf("%+v", q.Stats())

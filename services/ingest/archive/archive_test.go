@@ -1,7 +1,9 @@
 package archive
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"log/slog"
@@ -218,6 +220,47 @@ func TestReplay(t *testing.T) {
 	info, err = target.Info(t.Context(), queue.Events)
 	require.NoError(t, err)
 	require.EqualValues(t, 600, info.Messages)
+}
+
+// TestReplayStops: an object that is not whole stops a replay, which names it and
+// publishes nothing of what comes after it. When the object is mended it goes on.
+func TestReplayStops(t *testing.T) {
+	q, s := openQueue(t), openStore(t)
+	a := start(t, q, s, quick())
+	for i := range 3 {
+		publish(t, q, 100*i, 100*(i+1), nil)
+		_, err := Drain(t.Context(), q)
+		require.NoError(t, err)
+	}
+	stop(t, a)
+	var objects []Object
+	require.NoError(t, Objects(t.Context(), s, Range{}, func(o Object) error { objects = append(objects, o); return nil }))
+	require.GreaterOrEqual(t, len(objects), 3)
+	bad := objects[1]
+	body, err := s.Get(t.Context(), bad.Key)
+	require.NoError(t, err)
+	whole, err := io.ReadAll(body)
+	require.NoError(t, err)
+	require.NoError(t, body.Close())
+	put := func(b []byte) {
+		require.NoError(t, s.Put(t.Context(), bad.Key, bytes.NewReader(b), int64(len(b)), sha256.Sum256(b)))
+	}
+	put(whole[:len(whole)-1])
+
+	target := openQueue(t)
+	r := &Replay{Store: s, Queue: target, Run: "one"}
+	require.ErrorContains(t, (&Replay{Store: s}).Read(t.Context()), bad.Key, "a check finds it too")
+	err = r.Read(t.Context())
+	require.ErrorIs(t, err, ErrFormat)
+	require.ErrorContains(t, err, bad.Key)
+	info, err := target.Info(t.Context(), queue.Events)
+	require.NoError(t, err)
+	require.LessOrEqual(t, info.Messages, uint64(objects[0].Messages+bad.Messages))
+	put(whole)
+	require.NoError(t, r.Read(t.Context()))
+	info, err = target.Info(t.Context(), queue.Events)
+	require.NoError(t, err)
+	require.EqualValues(t, 300, info.Messages)
 }
 
 // TestKeys: names tell what is in the object and list by time.

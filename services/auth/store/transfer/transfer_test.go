@@ -172,7 +172,7 @@ func TestRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "table users has rows")
 }
 
-// TestDamaged: what became different after it was copied is noticed.
+// TestDamaged: what became different after it was copied is noticed, and not opened.
 func TestDamaged(t *testing.T) {
 	path := source(t)
 	for table, damage := range map[string]string{
@@ -195,6 +195,8 @@ func TestDamaged(t *testing.T) {
 			_, err := Run(t.Context(), path, pgtest.Config(url), quiet, o)
 			require.ErrorIs(t, err, transfer.ErrDiffers)
 			require.ErrorContains(t, err, "table "+table+" ")
+			_, err = postgres.Open(t.Context(), pgtest.Config(url), quiet)
+			require.ErrorIs(t, err, transfer.ErrUnfinished)
 		})
 	}
 }

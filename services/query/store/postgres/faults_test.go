@@ -257,25 +257,27 @@ func TestLostCommit(t *testing.T) {
 	traffic := storetest.NewTraffic(6)
 	traffic.Projects = []string{"p"}
 	var all told
+	cut := func(i int, f func() error) {
+		t.Helper()
+		proxy.armed.Store(int32(i % 3))
+		persist(t, f)
+		require.Zero(t, proxy.armed.Load(), "nothing was cut")
+	}
 	for i := range 12 {
 		b := traffic.Batch(50, 10)
-		proxy.armed.Store(int32(i % 3))
 		var out query.Outcome
-		persist(t, func() (err error) { out, err = s.Apply(t.Context(), b); return err })
+		cut(i, func() (err error) { out, err = s.Apply(t.Context(), b); return err })
 		require.Len(t, out.Stored, 50, "batch %d", i)
 		all.add(out)
-		proxy.armed.Store(int32(i % 3))
 		counts := query.AcceptedBatch{Counts: []query.HourCount{{Project: "p", Hour: 1, Events: 50}}, Position: b.Position}
-		persist(t, func() error { return s.ApplyAccepted(t.Context(), counts) })
-		proxy.armed.Store(int32(i % 3))
+		cut(i, func() error { return s.ApplyAccepted(t.Context(), counts) })
 		letter := query.Letter{Epoch: 1, Sequence: uint64(i), Project: "p", Counts: []query.HourCount{{Project: "p", Hour: 1, Events: 2}}}
 		var counted int
-		persist(t, func() (err error) {
+		cut(i, func() (err error) {
 			counted, err = s.ApplyDead(t.Context(), query.DeadBatch{Letters: []query.Letter{letter}, Position: b.Position})
 			return err
 		})
 		require.Equal(t, 2, counted)
-		require.Zero(t, proxy.armed.Load(), "nothing was cut")
 	}
 	st, err := s.Balance(t.Context(), "p", 1)
 	require.NoError(t, err)

@@ -1,8 +1,10 @@
 package postgres_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -267,12 +269,17 @@ func (b *busy) end() {
 	b.workers.Wait()
 }
 
-// TestReplicaLost: a replica is killed under reads, and comes back. No caller notices.
+// TestReplicaLost: a replica is killed under reads, and comes back. No caller notices;
+// the log names it.
 func TestReplicaLost(t *testing.T) {
 	primary, standby := pair(t)
 	url, err := primary.NewDatabase()
 	require.NoError(t, err)
-	s := replicated(t, url, onServer(url, primary, standby))
+	c := pgtest.Config(url)
+	c.Replicas = []string{onServer(url, primary, standby)}
+	var log bytes.Buffer
+	s, err := postgres.Open(t.Context(), c, slog.New(slog.NewTextHandler(&log, nil)))
+	require.NoError(t, err)
 	b := keepBusy(t, s)
 	for range 3 {
 		served(t, s)
@@ -283,6 +290,10 @@ func TestReplicaLost(t *testing.T) {
 	}
 	served(t, s)
 	b.end()
+	require.NoError(t, s.Close())
+	for _, says := range []string{"a replica is left out", "a replica answers"} {
+		require.Regexp(t, fmt.Sprintf(`%s.* replica=127.0.0.1:%d`, says, standby.Port), log.String())
+	}
 }
 
 // TestReplicaHangs: a replica stops to answer, in the middle of reads.
