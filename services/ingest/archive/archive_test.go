@@ -107,7 +107,7 @@ func TestArchive(t *testing.T) {
 	q, s := openQueue(t), openStore(t)
 	a := start(t, q, s, quick())
 	publish(t, q, 0, 10, nil)
-	_, err := Drain(t.Context(), q)
+	_, err := Drain(t.Context(), q, queue.Events, Consumer)
 	require.NoError(t, err)
 	publish(t, q, 90_000, 90_005, map[string]string{ArchivedHeader: "x"})
 	publish(t, q, 10, 20, nil)
@@ -145,7 +145,7 @@ func TestStoreAway(t *testing.T) {
 	require.EqualValues(t, 100, behind(info))
 	s.off.Store(false)
 	a = start(t, q, s, quick())
-	_, err = Drain(t.Context(), q)
+	_, err = Drain(t.Context(), q, queue.Events, Consumer)
 	require.NoError(t, err)
 	stop(t, a)
 	times := archived(t, s)
@@ -155,13 +155,33 @@ func TestStoreAway(t *testing.T) {
 	require.EqualValues(t, 100, upTo)
 }
 
+// messages returns the headers of all messages of EVENTS by their data, which all differ.
+func messages(t *testing.T, q *jetstream.Queue) map[string]map[string]string {
+	info, err := q.Info(t.Context(), queue.Events)
+	require.NoError(t, err)
+	c, err := q.Consume(t.Context(), queue.ConsumerConfig{Stream: queue.Events, Name: "reader", MaxPending: 1000, StartAfter: &queue.Position{}})
+	require.NoError(t, err)
+	out := map[string]map[string]string{}
+	for last := uint64(0); last < info.Last; {
+		page, err := c.Fetch(t.Context(), 1000)
+		require.NoError(t, err)
+		for _, m := range page {
+			require.NotContains(t, out, string(m.Data))
+			out[string(m.Data)], last = m.Header, m.Position.Sequence
+			require.NoError(t, m.Ack())
+		}
+	}
+	require.NoError(t, c.Close())
+	return out
+}
+
 // TestReplay: a message in two objects is published once, with its headers; a replay
 // that was cut off goes on; another one is not taken for the first.
 func TestReplay(t *testing.T) {
 	q, s := openQueue(t), openStore(t)
 	a := start(t, q, s, quick())
 	publish(t, q, 0, 300, nil)
-	_, err := Drain(t.Context(), q)
+	_, err := Drain(t.Context(), q, queue.Events, Consumer)
 	require.NoError(t, err)
 	stop(t, a)
 	// As after a crash between storing and acknowledging: the same in other objects.
@@ -200,24 +220,44 @@ func TestReplay(t *testing.T) {
 	info, err := target.Info(t.Context(), queue.Events)
 	require.NoError(t, err)
 	require.EqualValues(t, 300, info.Messages)
-	c, err := target.Consume(t.Context(), queue.ConsumerConfig{Stream: queue.Events, Name: "reader", MaxPending: 1000})
-	require.NoError(t, err)
-	for n := 0; n < 300; {
-		messages, err := c.Fetch(t.Context(), 300)
-		require.NoError(t, err)
-		for _, m := range messages {
-			require.Equal(t, fmt.Sprintf("message %d", n), string(m.Data))
-			require.Equal(t, "default@0=2", m.Header[queue.CountsHeader])
-			require.NotEmpty(t, m.Header[ArchivedHeader])
-			require.NoError(t, m.Ack())
-			n++
-		}
+	for data, header := range messages(t, target) {
+		require.Equal(t, "default@0=2", header[queue.CountsHeader], data)
+		require.NotEmpty(t, header[ArchivedHeader], data)
 	}
-	require.NoError(t, c.Close())
 	require.NoError(t, (&Replay{Store: s, Queue: target, Run: "two"}).Read(t.Context()))
 	info, err = target.Info(t.Context(), queue.Events)
 	require.NoError(t, err)
 	require.EqualValues(t, 600, info.Messages)
+}
+
+// TestReplayKilled: a replay was killed before it saved how far it was, and goes on when
+// the queue has forgotten the ids of the messages. Nothing is published twice, and what
+// came meanwhile is not taken for its own.
+func TestReplayKilled(t *testing.T) {
+	q, s := openQueue(t), openStore(t)
+	a := start(t, q, s, quick())
+	publish(t, q, 0, 300, nil)
+	_, err := Drain(t.Context(), q, queue.Events, Consumer)
+	require.NoError(t, err)
+	stop(t, a)
+
+	target := openQueue(t)
+	r := &Replay{Store: s, Queue: target, Run: "forgotten"}
+	ctx, cancel := context.WithCancel(t.Context())
+	r.Progress = func(n Totals) {
+		if n.Messages == 123 {
+			cancel()
+		}
+	}
+	require.ErrorIs(t, r.Read(ctx), context.Canceled)
+	publish(t, target, 300, 310, nil)
+	r = &Replay{Store: s, Queue: target, Run: "anew", Done: Published{}}
+	require.NoError(t, Republished(t.Context(), target, "reader", r.Done, &r.Totals))
+	require.GreaterOrEqual(t, r.Totals.Messages, int64(123))
+	require.NoError(t, r.Read(t.Context()))
+	require.EqualValues(t, 300, r.Totals.Messages)
+	require.EqualValues(t, 600, r.Totals.Events)
+	require.Len(t, messages(t, target), 310)
 }
 
 // TestKeys: names tell what is in the object and list by time.
