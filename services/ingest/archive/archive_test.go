@@ -1,11 +1,14 @@
 package archive
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -258,6 +261,142 @@ func TestReplayKilled(t *testing.T) {
 	require.EqualValues(t, 300, r.Totals.Messages)
 	require.EqualValues(t, 600, r.Totals.Events)
 	require.Len(t, messages(t, target), 310)
+}
+
+// stored puts an object of messages, and returns what its name says; change may make that
+// wrong.
+func stored(t *testing.T, s blob.Store, change func(*Object), messages ...*queue.Message) Object {
+	var p pack
+	for _, m := range messages {
+		require.NoError(t, p.add(m))
+	}
+	require.NoError(t, p.w.close())
+	if change != nil {
+		change(&p.object)
+	}
+	data := p.buf.Bytes()
+	o := p.object
+	o.Key = o.key(sha256.Sum256(data))
+	require.NoError(t, s.Put(t.Context(), o.Key, bytes.NewReader(data), int64(len(data)), sha256.Sum256(data)))
+	return o
+}
+
+// TestReplayPart: a range holds its first moment and not its last; objects outside of it
+// are not read, nor what EVENTS still holds, nor, but in a check, objects that are done.
+func TestReplayPart(t *testing.T) {
+	s := openStore(t)
+	var first Object
+	for from := uint64(1); from <= 21; from += 10 { // a message each second, ten in each object
+		var page []*queue.Message
+		for seq := from; seq < from+10; seq++ {
+			page = append(page, message(seq, "x"))
+		}
+		if o := stored(t, s, nil, page...); from == 1 {
+			first = o
+		}
+	}
+	at := func(second int64) time.Time { return time.Unix(second, 0) }
+	read := func(r Replay) Totals {
+		r.Store = s
+		require.NoError(t, r.Read(t.Context()))
+		return r.Totals
+	}
+	for _, c := range []struct {
+		Range             Range
+		objects, messages int64
+	}{
+		{Range{}, 3, 30}, {Range{From: at(5), To: at(15)}, 2, 10}, {Range{From: at(10)}, 3, 21}, {Range{From: at(11)}, 2, 20},
+		{Range{To: at(21)}, 2, 20}, {Range{To: at(22)}, 3, 21}, {Range{From: at(31)}, 0, 0}, {Range{To: at(1)}, 0, 0},
+	} {
+		got := read(Replay{Range: c.Range})
+		require.Equal(t, []int64{c.objects, c.messages, c.messages}, []int64{got.Objects, got.Messages, got.Events}, "%v", c.Range)
+	}
+	require.EqualValues(t, 12, read(Replay{Kept: queue.Position{Epoch: 7, Sequence: 12}}).Messages)
+	require.EqualValues(t, 30, read(Replay{Kept: queue.Position{Epoch: 8, Sequence: 12}}).Messages, "another stream")
+
+	// What is done is not read again, even if it can not be, but a check reads it.
+	require.NoError(t, s.Put(t.Context(), first.Key, strings.NewReader("x"), 1, sha256.Sum256([]byte("x"))))
+	done := func() Published { return Published{7: {{1, 10}}} }
+	target := openQueue(t)
+	saved := 0
+	r := &Replay{Store: s, Queue: target, Done: done(), Save: func() error { saved++; return nil }}
+	require.NoError(t, r.Read(t.Context()))
+	require.EqualValues(t, 20, r.Totals.Messages)
+	require.EqualValues(t, 3, r.Totals.Objects)
+	require.GreaterOrEqual(t, saved, 3, "after each object")
+	require.Len(t, r.Done[7], 1)
+	require.ErrorIs(t, (&Replay{Store: s, Done: done()}).Read(t.Context()), ErrFormat)
+	err := (&Replay{Store: s, Queue: target, Done: Published{7: {{1, 9}}}}).Read(t.Context())
+	require.ErrorIs(t, err, ErrFormat)
+	require.ErrorContains(t, err, first.Key)
+	require.ErrorIs(t, (&Replay{Store: s, Save: func() error { return io.ErrShortWrite }, Range: Range{From: at(11)}}).Read(t.Context()), io.ErrShortWrite)
+}
+
+// TestReplayStrange: an object whose name tells something else, and one that is none,
+// end a replay; the error names it.
+func TestReplayStrange(t *testing.T) {
+	for name, put := range map[string]func(blob.Store) string{
+		"fewer": func(s blob.Store) string {
+			return stored(t, s, func(o *Object) { o.Messages++ }, message(1, "x")).Key
+		},
+		"counts": func(s blob.Store) string {
+			m := message(1, "x")
+			m.Header[queue.CountsHeader] = "?"
+			return stored(t, s, nil, m).Key
+		},
+		"foreign": func(s blob.Store) string {
+			require.NoError(t, s.Put(t.Context(), Prefix+"notes.txt", strings.NewReader(""), 0, sha256.Sum256(nil)))
+			return Prefix + "notes.txt"
+		},
+	} {
+		s := openStore(t)
+		key := put(s)
+		require.ErrorContains(t, (&Replay{Store: s}).Read(t.Context()), key, name)
+	}
+	// Others may keep things beside it.
+	s := openStore(t)
+	require.NoError(t, s.Put(t.Context(), "notes.txt", strings.NewReader(""), 0, sha256.Sum256(nil)))
+	require.NoError(t, (&Replay{Store: s}).Read(t.Context()))
+}
+
+// TestDrain: what comes after the call is not waited for; a reader that is behind, or is
+// not there, is.
+func TestDrain(t *testing.T) {
+	q := openQueue(t)
+	publish(t, q, 0, 10, nil)
+	ended, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	_, err := Drain(ended, q, queue.Events, "reader")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	c, err := q.Consume(t.Context(), queue.ConsumerConfig{Stream: queue.Events, Name: "reader", MaxPending: 1000})
+	require.NoError(t, err)
+	done := make(chan uint64)
+	go func() {
+		upTo, err := Drain(t.Context(), q, queue.Events, "reader")
+		if err != nil {
+			t.Error(err)
+		}
+		done <- upTo
+	}()
+	for n := 0; ; n += 10 { // there is always more
+		publish(t, q, n, n+10, nil)
+		page, err := c.Fetch(t.Context(), 5)
+		require.NoError(t, err)
+		for _, m := range page {
+			require.NoError(t, m.Ack())
+		}
+		select {
+		case upTo := <-done:
+			require.GreaterOrEqual(t, upTo, uint64(10))
+			info, err := q.Info(t.Context(), queue.Events)
+			require.NoError(t, err)
+			require.GreaterOrEqual(t, info.Consumers["reader"].AckFloor, upTo)
+			require.Greater(t, info.Last, upTo)
+			require.NoError(t, c.Close())
+			return
+		default:
+		}
+	}
 }
 
 // TestKeys: names tell what is in the object and list by time.
