@@ -48,6 +48,9 @@ func TestArchive(t *testing.T) {
 
 func testArchive(t *testing.T, profile harness.Profile, set []string, srv *s3test.Server) {
 	set = append(set, "archive.enabled=true", "archive.max_age=500ms", "archive.max_bytes=64KiB")
+	if profile != harness.Embedded {
+		set = append(set, "query.cache.engine=redis")
+	}
 	c := harness.Start(t, profile, harness.WithSet(set...))
 	at := time.Now().Add(-48 * time.Hour).UTC().Truncate(time.Hour)
 	send := func(from, to int) {
@@ -125,6 +128,15 @@ func testArchive(t *testing.T, profile harness.Profile, set []string, srv *s3tes
 	r, errOut, code := rebuild("--dry-run")
 	require.Zero(t, code, errOut)
 	require.EqualValues(t, total["accepted"], r["events"])
+	r, errOut, code = rebuild("--dry-run", "--from", at.Format(time.DateOnly), "--to", at.Format(time.RFC3339))
+	require.Zero(t, code, errOut)
+	require.EqualValues(t, 0, r["events"])
+	for _, bad := range [][]string{
+		{"--from", "yesterday"}, {"--to", "1.2.2026"}, {"--from", "2026-02-01", "--to", "2026-02-01"}, {"--set", "blob.url="},
+	} {
+		_, _, code = rebuild(bad...)
+		require.Equal(t, 2, code, "%v", bad)
+	}
 	_, errOut, code = rebuild()
 	require.Equal(t, 1, code)
 	require.Contains(t, errOut, "fills an empty one")
@@ -133,6 +145,11 @@ func testArchive(t *testing.T, profile harness.Profile, set []string, srv *s3tes
 	// part of the archive read.
 	c.LoseEvents(true)
 	checkpoint := filepath.Join(dataOf(args()), "rebuild.json")
+	require.NoError(t, os.WriteFile(checkpoint, []byte("{"), 0o600))
+	_, errOut, code = rebuild()
+	require.Equal(t, 1, code)
+	require.Contains(t, errOut, "begin anew")
+	require.NoError(t, os.Remove(checkpoint))
 	for _, least := range []int64{0, 1, 150} {
 		cmd := c.Command(args()...)
 		var out bytes.Buffer

@@ -43,6 +43,9 @@ func rebuildCommand(g *globals) *cobra.Command {
 			if err := errors.Join(badFrom, badTo); err != nil {
 				return usage(err.Error(), "--from 2026-01-31 or --from 2026-01-31T12:00:00Z")
 			}
+			if !r.To.IsZero() && !r.From.Before(r.To) {
+				return usage("--from is not before --to: nothing would be read, and the streams be emptied", "--from 2026-01-01 --to 2026-02-01")
+			}
 			if cfg.Telemetry.LogLevel == app.DefaultConfig().Telemetry.LogLevel {
 				cfg.Telemetry.LogLevel = "warn" // progress is shown otherwise
 			}

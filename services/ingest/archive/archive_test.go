@@ -214,9 +214,15 @@ func TestReplay(t *testing.T) {
 			cancel()
 		}
 	}
+	var saved Totals
+	cut.Save = func() error { saved = cut.Totals; return nil }
 	require.ErrorIs(t, cut.Read(ctx), context.Canceled)
+	require.Equal(t, cut.Totals, saved)
 	cut.Progress = nil
 	require.NoError(t, cut.Read(t.Context()))
+	objects := int64(0)
+	require.NoError(t, Objects(t.Context(), s, Range{}, func(Object) error { objects++; return nil }))
+	require.Equal(t, objects, cut.Totals.Objects, "once, though some were read twice")
 	require.EqualValues(t, 300, cut.Totals.Messages)
 	require.EqualValues(t, 600, cut.Totals.Events)
 	require.NotZero(t, cut.Totals.Repeated)
