@@ -60,7 +60,7 @@ type consumer struct {
 	gapTo     uint64    // the next message may have this one: those before it were deleted
 	rewound   uint64    // messages up to here were delivered before, rewinds times
 	rewinds   int
-	rewinding bool // between Nak and the restart
+	rewinding bool // between Nak and the restart; also of a shared one that looks which stream there is
 }
 
 // item is a message that waits for Fetch.

@@ -170,9 +170,27 @@ func (c *consumer) restart(ctx context.Context) error {
 	if c.ordered {
 		return c.restartOrdered(ctx)
 	}
-	if err := c.subscribe(); err != nil {
+	return c.restartShared(ctx)
+}
+
+// restartShared looks which stream there is: another one may have come in its place,
+// made by another process, and sequences mean nothing without the right epoch.
+func (c *consumer) restartShared(ctx context.Context) error {
+	c.mu.Lock()
+	c.rewinding = true
+	c.mu.Unlock()
+	err := c.openShared(ctx)
+	if err == nil {
+		err = c.subscribe()
+	}
+	if err != nil {
+		// Try again; nothing is delivered until it works.
+		time.AfterFunc(takeoverWait, func() { c.poke(wakeRestart) })
 		return err
 	}
+	c.mu.Lock()
+	c.rewinding = false
+	c.mu.Unlock()
 	c.askAgain()
 	return nil
 }
@@ -266,10 +284,7 @@ func (c *consumer) recover(ctx context.Context) error {
 		pause(ctx, takeoverWait)
 		return c.restartOrdered(ctx)
 	}
-	if err := c.openShared(ctx); err != nil {
-		return err
-	}
-	return c.restart(ctx)
+	return c.restartShared(ctx)
 }
 
 // checkOwner returns ErrClosed when another process made the consumer last.
