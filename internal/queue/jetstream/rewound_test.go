@@ -141,7 +141,7 @@ func TestStreamMadeAnew(t *testing.T) {
 	}
 	epochs := func() map[uint64]int {
 		out := map[uint64]int{}
-		for n := 0; n < 5; n++ {
+		for range 5 {
 			m, err := c.Fetch(t.Context(), 1)
 			require.NoError(t, err)
 			require.NoError(t, m[0].Ack())

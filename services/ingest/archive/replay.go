@@ -288,7 +288,7 @@ func Republished(ctx context.Context, q Queue, consumer string, p Published, t *
 	if err != nil {
 		return err
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	for at := uint64(0); at < info.Last; {
 		messages, err := c.Fetch(ctx, republishedPage)
 		if err != nil {
