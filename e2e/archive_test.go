@@ -1,12 +1,14 @@
 package e2e
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,32 +20,43 @@ import (
 
 // TestArchive loses the store and the queue, rebuilds the store from the archive, and
 // compares: the same events with the same ids, times and scores, the same charts, a
-// balance that closes. On a folder and on an S3 server, which is killed under load.
+// balance that closes. On a folder and on an S3 server, which is killed under load. The
+// rebuild is killed on its way, several times.
 func TestArchive(t *testing.T) {
-	t.Run("folder", func(t *testing.T) {
-		dir := filepath.Join(t.TempDir(), "archive")
-		testArchive(t, []string{"blob.url=" + dir}, nil)
-	})
-	t.Run("s3", func(t *testing.T) {
-		srv, err := s3test.Start()
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, srv.Stop()) })
-		c := srv.Config()
-		testArchive(t, []string{
-			"blob.url=" + c.URL, "blob.endpoint=" + c.Endpoint, "blob.access_key=" + c.AccessKey,
-			"blob.secret_key=" + string(c.SecretKey), "blob.path_style=true", "blob.timeout=1s",
-		}, srv)
-	})
+	for _, profile := range harness.Profiles(harness.Embedded, harness.Servers) {
+		t.Run(string(profile), func(t *testing.T) {
+			t.Run("folder", func(t *testing.T) {
+				dir := filepath.Join(t.TempDir(), "archive")
+				testArchive(t, profile, []string{"blob.url=" + dir}, nil)
+			})
+			if profile != harness.Embedded {
+				return // the same calls of S3
+			}
+			t.Run("s3", func(t *testing.T) {
+				srv, err := s3test.Start()
+				require.NoError(t, err)
+				t.Cleanup(func() { require.NoError(t, srv.Stop()) })
+				c := srv.Config()
+				testArchive(t, profile, []string{
+					"blob.url=" + c.URL, "blob.endpoint=" + c.Endpoint, "blob.access_key=" + c.AccessKey,
+					"blob.secret_key=" + string(c.SecretKey), "blob.path_style=true", "blob.timeout=1s",
+				}, srv)
+			})
+		})
+	}
 }
 
-func testArchive(t *testing.T, set []string, srv *s3test.Server) {
-	set = append(set, "archive.enabled=true", "archive.max_age=500ms")
-	c := harness.Start(t, harness.Embedded, harness.WithSet(set...))
+func testArchive(t *testing.T, profile harness.Profile, set []string, srv *s3test.Server) {
+	set = append(set, "archive.enabled=true", "archive.max_age=500ms", "archive.max_bytes=64KiB")
+	if profile != harness.Embedded {
+		set = append(set, "query.cache.engine=redis")
+	}
+	c := harness.Start(t, profile, harness.WithSet(set...))
 	at := time.Now().Add(-48 * time.Hour).UTC().Truncate(time.Hour)
 	send := func(from, to int) {
-		for ; from < to; from += 50 {
+		for ; from < to; from += 5 {
 			var events []map[string]any
-			for i := from; i < from+50; i++ {
+			for i := from; i < from+5; i++ {
 				events = append(events, map[string]any{
 					"id": fmt.Sprintf("e%d", i), "text": fmt.Sprintf("The %d. time I say that it is %s", i, []string{"good", "bad", "there"}[i%3]),
 					"source": fmt.Sprintf("s%d", i%2), "occurredAt": at.Add(time.Duration(i) * time.Minute).Format(time.RFC3339),
@@ -77,38 +90,40 @@ func testArchive(t *testing.T, set []string, srv *s3test.Server) {
 	}
 	before := snapshot(t, c, n, at)
 	require.Eventually(t, func() bool {
-		_, metrics := page(t, c.Process("synapse").Admin+"/metrics")
+		_, metrics := page(t, c.Process(c.Role("ingest")[0]).Admin+"/metrics")
 		return regexp.MustCompile(`(?m)^synapse_archive_lag_messages(\{.*\})? 0$`).Match(metrics)
 	}, time.Minute, 100*time.Millisecond, "the archive does not catch up")
-	require.NoError(t, c.Stop("synapse"))
 
-	lose := func(names ...string) {
-		for _, name := range names {
-			paths, err := filepath.Glob(filepath.Join(c.Dir, name))
-			require.NoError(t, err)
-			require.NotEmpty(t, paths, name)
-			for _, p := range paths {
-				require.NoError(t, os.RemoveAll(p))
-			}
+	// Of roles that run apart the others go on.
+	var stopped []string
+	for _, name := range append(c.Role("scoring"), c.Role("query")...) {
+		if !slices.Contains(stopped, name) {
+			stopped = append(stopped, name)
 		}
 	}
-	rebuild := func(more ...string) (map[string]any, string, int) {
-		args := append([]string{"rebuild", "--data", c.Dir, "--output", "jsonl", "--set", "queue.free_floor_bytes=0"}, more...)
-		for _, s := range set {
-			args = append(args, "--set", s)
+	stop := func() {
+		for _, name := range stopped {
+			require.NoError(t, c.Stop(name))
 		}
-		out, errOut, code := c.CLI(args...)
+	}
+	args := func(more ...string) []string {
+		return append(append([]string{"rebuild", "--output", "jsonl"}, c.ServerArgs(stopped[len(stopped)-1])...), more...)
+	}
+	rebuild := func(more ...string) (map[string]any, string, int) {
+		out, errOut, code := c.CLI(args(more...)...)
 		var r map[string]any
 		if out != "" {
 			require.NoError(t, json.Unmarshal([]byte(out), &r), "%s%s", out, errOut)
 		}
 		return r, errOut, code
 	}
-	same := func() {
-		c.StartProcess("synapse")
+	same := func(live float64) {
+		for _, name := range stopped {
+			c.StartProcess(name)
+		}
 		got := c.Settle()
-		require.EqualValues(t, n, got["stored"])
-		require.Equal(t, total["accepted"], got["accepted"])
+		require.EqualValues(t, n+live, got["stored"])
+		require.EqualValues(t, total["accepted"].(float64)+live, got["accepted"])
 		require.Equal(t, total["duplicate"], got["duplicate"])
 		require.Equal(t, before, snapshot(t, c, n, at))
 		out, errOut, code := c.CLI("verify")
@@ -117,30 +132,101 @@ func testArchive(t *testing.T, set []string, srv *s3test.Server) {
 		require.Zero(t, code, "%s%s", out, errOut)
 	}
 
+	stop()
 	r, errOut, code := rebuild("--dry-run")
 	require.Zero(t, code, errOut)
 	require.EqualValues(t, total["accepted"], r["events"])
+	r, errOut, code = rebuild("--dry-run", "--from", at.Format(time.DateOnly), "--to", at.Format(time.RFC3339))
+	require.Zero(t, code, errOut)
+	require.EqualValues(t, 0, r["events"])
+	for _, bad := range [][]string{
+		{"--from", "yesterday"}, {"--to", "1.2.2026"}, {"--from", "2026-02-01", "--to", "2026-02-01"}, {"--set", "blob.url="},
+	} {
+		_, _, code = rebuild(bad...)
+		require.Equal(t, 2, code, "%v", bad)
+	}
 	_, errOut, code = rebuild()
 	require.Equal(t, 1, code)
 	require.Contains(t, errOut, "fills an empty one")
 
-	// Store and queue are lost.
-	lose("query.db*", "queue")
+	// Store and queue are lost, and the rebuild is killed: when it begins, and with a
+	// part of the archive read.
+	c.LoseEvents(true)
+	checkpoint := filepath.Join(dataOf(args()), "rebuild.json")
+	require.NoError(t, os.WriteFile(checkpoint, []byte("{"), 0o600))
+	_, errOut, code = rebuild()
+	require.Equal(t, 1, code)
+	require.Contains(t, errOut, "begin anew")
+	require.NoError(t, os.Remove(checkpoint))
+	for _, least := range []int64{0, 1, 150} {
+		cmd := c.Command(args()...)
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &out
+		require.NoError(t, cmd.Start())
+		require.Eventually(t, func() bool { return published(checkpoint) >= least }, time.Minute, time.Millisecond, "%s", out.String())
+		require.NoError(t, cmd.Process.Kill())
+		require.Error(t, cmd.Wait(), "it ended before: %s", out.String())
+	}
+	_, errOut, code = rebuild("--from", "2000-01-01")
+	require.Equal(t, 1, code)
+	require.Contains(t, errOut, "another time range")
 	r, errOut, code = rebuild()
 	require.Zero(t, code, "%v%s", r, errOut)
+	require.Contains(t, errOut, "go on where a rebuild was cut off")
 	require.EqualValues(t, n, r["stored"], "%v", r)
 	require.EqualValues(t, total["accepted"], r["events"])
-	same()
+	require.EqualValues(t, total["accepted"], r["accepted"])
+	same(0)
 
 	// Only the store is lost; what was published again is not archived again.
-	require.NoError(t, c.Stop("synapse"))
-	lose("query.db*")
+	stop()
+	c.LoseEvents(false)
 	again, errOut, code := rebuild()
 	require.Zero(t, code, "%v%s", again, errOut)
 	require.Equal(t, r["objects"], again["objects"])
 	require.Equal(t, r["events"], again["events"])
-	same()
-	require.NoFileExists(t, filepath.Join(c.Dir, "rebuild.json"))
+	same(0)
+	require.NoFileExists(t, checkpoint)
+	if profile == harness.Embedded {
+		return
+	}
+
+	// The same while events are accepted: each is counted once, though all are archived.
+	stop()
+	c.LoseEvents(false)
+	ended, live := make(chan struct{}), make(chan float64)
+	go func() {
+		for i := 0; ; i++ {
+			select {
+			case <-ended:
+				live <- float64(i)
+				return
+			default:
+				c.Ingest(map[string]any{"id": fmt.Sprintf("live%d", i), "text": "I am glad that it goes on"})
+			}
+		}
+	}()
+	again, errOut, code = rebuild()
+	close(ended)
+	sent := <-live
+	require.Zero(t, code, "%v%s", again, errOut)
+	same(sent)
+}
+
+// dataOf is the data folder among arguments.
+func dataOf(args []string) string { return args[slices.Index(args, "--data")+1] }
+
+// published is how many messages a rebuild has published, by its file; -1 without one.
+func published(path string) int64 {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return -1
+	}
+	var at struct{ Totals struct{ Messages int64 } }
+	if json.Unmarshal(text, &at) != nil {
+		return -1
+	}
+	return at.Totals.Messages
 }
 
 // snapshot is what a reader sees: every event and the charts, without the times at
@@ -157,6 +243,9 @@ func snapshot(t *testing.T, c *harness.Cluster, n int, at time.Time) string {
 		}
 		require.NoError(t, json.Unmarshal(a.Body, &page))
 		for _, e := range page.Events {
+			if strings.HasPrefix(e["id"].(string), "live") {
+				continue
+			}
 			events++
 			for _, name := range []string{"storedAt", "scoredAt", "queuedAt"} {
 				delete(e, name)

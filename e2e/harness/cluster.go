@@ -392,13 +392,16 @@ func (c *Cluster) readCredentials() {
 	require.NoError(c.t, json.Unmarshal(b, &c.Creds))
 }
 
+// ServerArgs are the flags of a process: its configuration, for commands that take that.
+func (c *Cluster) ServerArgs(name string) []string {
+	args := c.args[name]
+	return slices.Clone(args[slices.Index(args, "--config"):])
+}
+
 // CLI runs the command `synapse` against the cluster.
 func (c *Cluster) CLI(args ...string) (stdout, stderr string, code int) {
 	c.t.Helper()
-	cmd := exec.Command(c.binary("synapse"), args...)
-	cmd.Env = append(cleanEnv(), "SYNAPSE_SERVER="+strings.Join(c.GRPCs, ","), "SYNAPSE_KEY="+c.Creds.AdminKey, "HOME="+c.Dir, "XDG_CACHE_HOME="+filepath.Join(c.Dir, "cache"),
-		"SYNAPSE_EMAIL="+c.Creds.AdminEmail, "SYNAPSE_PASSWORD="+c.Creds.AdminPassword)
-	cmd.Dir = c.Dir
+	cmd := c.Command(args...)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
 	err := cmd.Run()
@@ -407,6 +410,16 @@ func (c *Cluster) CLI(args ...string) (stdout, stderr string, code int) {
 		require.NoError(c.t, err)
 	}
 	return out.String(), errOut.String(), cmd.ProcessState.ExitCode()
+}
+
+// Command prepares the command `synapse` against the cluster.
+func (c *Cluster) Command(args ...string) *exec.Cmd {
+	cmd := exec.Command(c.binary("synapse"), args...)
+	cmd.Env = append(cleanEnv(), "SYNAPSE_SERVER="+strings.Join(c.GRPCs, ","), "SYNAPSE_KEY="+c.Creds.AdminKey, "HOME="+c.Dir, "XDG_CACHE_HOME="+filepath.Join(c.Dir, "cache"),
+		"SYNAPSE_EMAIL="+c.Creds.AdminEmail, "SYNAPSE_PASSWORD="+c.Creds.AdminPassword)
+	cmd.Dir = c.Dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd
 }
 
 func tail(s string, n int) string {

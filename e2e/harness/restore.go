@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -67,6 +68,34 @@ func (c *Cluster) Move(freshQueue bool) {
 		for _, n := range c.nats.Nodes {
 			require.NoError(c.t, n.Wipe())
 		}
+	}
+}
+
+// LoseEvents takes away what query stores; with freshQueue the queue too. The processes
+// that use them are stopped.
+func (c *Cluster) LoseEvents(freshQueue bool) {
+	c.t.Helper()
+	if c.Profile == Embedded {
+		lost, err := filepath.Glob(filepath.Join(c.Dir, "query.db*"))
+		require.NoError(c.t, err)
+		require.NotEmpty(c.t, lost)
+		if freshQueue {
+			lost = append(lost, filepath.Join(c.Dir, "queue"))
+		}
+		for _, path := range lost {
+			require.NoError(c.t, os.RemoveAll(path))
+		}
+		return
+	}
+	url, err := c.postgres.NewDatabase()
+	require.NoError(c.t, err)
+	c.Set("stores.query.url", c.both(url))
+	if freshQueue {
+		for _, n := range c.nats.Nodes {
+			require.NoError(c.t, n.Kill())
+			require.NoError(c.t, n.Wipe())
+		}
+		c.StartNATS()
 	}
 }
 

@@ -43,6 +43,9 @@ func rebuildCommand(g *globals) *cobra.Command {
 			if err := errors.Join(badFrom, badTo); err != nil {
 				return usage(err.Error(), "--from 2026-01-31 or --from 2026-01-31T12:00:00Z")
 			}
+			if !r.To.IsZero() && !r.From.Before(r.To) {
+				return usage("--from is not before --to: nothing would be read, and the streams be emptied", "--from 2026-01-01 --to 2026-02-01")
+			}
 			if cfg.Telemetry.LogLevel == app.DefaultConfig().Telemetry.LogLevel {
 				cfg.Telemetry.LogLevel = "warn" // progress is shown otherwise
 			}
@@ -149,7 +152,7 @@ func (j *rebuildJob) print(g *globals, out io.Writer, r app.RebuildReport, dryRu
 		}
 		if !dryRun {
 			line["accepted"], line["stored"], line["duplicate"], line["deadLetter"] = r.Accepted, r.Stored, r.Duplicate, r.DeadLetter
-			line["rollups"], line["differences"] = r.Rollups, r.Differences
+			line["rollups"], line["differences"], line["inFlight"] = r.Rollups, r.Differences, r.InFlight
 		}
 		if problem != "" {
 			line["problem"] = problem
@@ -166,6 +169,9 @@ func (j *rebuildJob) print(g *globals, out io.Writer, r app.RebuildReport, dryRu
 		case whole:
 			fmt.Fprintf(out, "%s events stored, %s known already, %s dead letters; %s rollups compared, %d differ\n", thin(float64(r.Stored)),
 				thin(float64(r.Duplicate)), thin(float64(r.DeadLetter)), thin(float64(r.Rollups)), r.Differences)
+			if r.InFlight {
+				fmt.Fprintln(out, "events come meanwhile: start scoring and query, then compare accepted and stored by `synapse balance`")
+			}
 		case !dryRun:
 			fmt.Fprintln(out, "cut off: the same command goes on from there")
 		}

@@ -52,6 +52,9 @@ func (g *Group) Fail(name string, err error) {
 	}
 }
 
+// Failed tells of the first failure, for who does not use Run.
+func (g *Group) Failed() <-chan error { return g.failures() }
+
 func (g *Group) failures() chan error {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -227,7 +227,9 @@ func testCutOff(t *testing.T, h Harness) {
 		"other":      {func() io.Reader { return bytes.NewReader(other) }, blob.ErrCorrupt},
 	} {
 		for _, key := range []string{"new", "old"} {
-			require.ErrorIs(t, s.Put(t.Context(), key, c.r(), int64(len(data)), sum), c.want, "%s, %s", name, key)
+			err := s.Put(t.Context(), key, c.r(), int64(len(data)), sum)
+			require.ErrorIs(t, err, c.want, "%s, %s", name, key)
+			require.NotErrorIs(t, err, blob.ErrUnavailable, "%s, %s: trying again does not help", name, key)
 		}
 	}
 	require.ErrorIs(t, s.Put(t.Context(), "new", bytes.NewReader([]byte("x")), 0, sha256.Sum256(nil)), blob.ErrCorrupt)
@@ -256,6 +258,7 @@ func testContextEnded(t *testing.T, h Harness) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, s.Put(ended, "n", bytes.NewReader(nil), 0, sha256.Sum256(nil)), context.Canceled)
+	require.NotErrorIs(t, s.Put(ended, "n", bytes.NewReader(nil), 0, sha256.Sum256(nil)), blob.ErrUnavailable)
 	_, err := s.Get(ended, "k")
 	require.ErrorIs(t, err, context.Canceled)
 	_, err = s.List(ended, "", "", 10)
@@ -269,13 +272,17 @@ func testContextEnded(t *testing.T, h Harness) {
 	require.ErrorIs(t, s.Put(ctx, "n", r, int64(len(data)), sha256.Sum256(data)), context.Canceled)
 	_, err = s.Get(t.Context(), "n")
 	require.ErrorIs(t, err, blob.ErrNotFound)
-	ctx, cancel = context.WithCancel(t.Context())
-	o, err := s.Get(ctx, "k")
-	require.NoError(t, err)
-	cancel()
-	_, err = io.ReadAll(o)
-	require.ErrorIs(t, err, context.Canceled)
-	require.NoError(t, o.Close())
+	Put(t, s, "small", []byte("x"))
+	for _, key := range []string{"k", "small"} {
+		ctx, cancel = context.WithCancel(t.Context())
+		o, err := s.Get(ctx, key)
+		require.NoError(t, err)
+		cancel()
+		_, err = io.ReadAll(o)
+		require.ErrorIs(t, err, context.Canceled)
+		require.NotErrorIs(t, err, blob.ErrUnavailable)
+		require.NoError(t, o.Close())
+	}
 }
 
 // readerFunc gives nothing once and then ends.

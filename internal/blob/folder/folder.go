@@ -68,9 +68,6 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader, size int64, su
 	if err := blob.CheckPut(key, size); err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	f, err := os.CreateTemp(s.dir, unfinished) // mode 0600
 	if err != nil {
 		return unavailable(err)
@@ -180,8 +177,8 @@ func (w *walk) folder(dir, at string) error {
 		return err
 	}
 	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if errors.Is(err, fs.ErrNotExist) && at != "" {
+		return nil // removed meanwhile; without its own folder the store is away
 	}
 	if err != nil {
 		return unavailable(err)
@@ -277,7 +274,7 @@ func readTrailer(f *os.File) (size int64, sum blob.Sum, err error) {
 			return 0, sum, unavailable(err)
 		}
 	}
-	if size < 0 || binary.LittleEndian.Uint32(b) != skippable || binary.LittleEndian.Uint64(b[40:]) != uint64(size) {
+	if binary.LittleEndian.Uint32(b) != skippable || binary.LittleEndian.Uint64(b[40:]) != uint64(size) {
 		return 0, sum, fmt.Errorf("%w: the file's end is missing", blob.ErrCorrupt)
 	}
 	return size, blob.Sum(b[8:40]), nil

@@ -95,9 +95,6 @@ func (s *Store) Put(ctx context.Context, key string, r io.Reader, size int64, su
 	if err := blob.CheckPut(key, size); err != nil {
 		return err
 	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	if size == 0 { // the client does not read what has no bytes
 		if _, err := io.Copy(io.Discard, blob.Verify(r, size, sum)); err != nil {
 			return err
@@ -239,7 +236,7 @@ func (s *Store) failed(ctx context.Context, call, key string, err error) error {
 		return fmt.Errorf("%w: %s", blob.ErrCorrupt, key)
 	case answer.Code == minio.NoSuchBucket:
 		return fmt.Errorf("blob: %s %s: there is no bucket %s; make it, or correct url", call, key, s.bucket)
-	case answer.StatusCode == http.StatusForbidden, answer.Code == "InvalidAccessKeyId":
+	case answer.StatusCode == http.StatusForbidden:
 		return fmt.Errorf("blob: %s %s: the server refuses (%s); check access_key, secret_key, region and the rights on bucket %s", call, key, answer.Code, s.bucket)
 	case answer.StatusCode >= 500 || answer.StatusCode == http.StatusTooManyRequests:
 		return fmt.Errorf("%w: %s %s: %w; try again later", blob.ErrUnavailable, call, key, err)

@@ -3,9 +3,18 @@ package s3_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -86,8 +95,96 @@ func TestServerAway(t *testing.T) {
 	require.NoError(t, srv.Pause())
 	fail()
 	require.NoError(t, srv.Resume())
+	// A reader that takes its time does not hold up the server; a server that stops on
+	// the way does.
+	large := blobtest.Bytes(2, 32<<20)
+	blobtest.Put(t, s, "large", large)
+	part := make([]byte, 1000)
+	o, err := s.Get(t.Context(), "large")
+	require.NoError(t, err)
+	_, err = io.ReadFull(o, part)
+	require.NoError(t, err)
+	time.Sleep(2 * cfg.Timeout)
+	_, err = io.Copy(io.Discard, o)
+	require.NoError(t, err)
+	require.NoError(t, o.Close())
+	o, err = s.Get(t.Context(), "large")
+	require.NoError(t, err)
+	_, err = io.ReadFull(o, part)
+	require.NoError(t, err)
+	require.NoError(t, srv.Pause())
+	_, err = io.Copy(io.Discard, o)
+	require.ErrorIs(t, err, blob.ErrUnavailable)
+	require.NoError(t, o.Close())
+	require.NoError(t, srv.Resume())
 	blobtest.Put(t, s, "k", data[:10])
 	require.Equal(t, data[:10], blobtest.Get(t, s, "k"))
+}
+
+// TestTriedAgain: what a server refuses for the moment is sent again from the start, over
+// TLS too; when it goes on to refuse, or the bytes can not be had again, the error says
+// that it may succeed later.
+func TestTriedAgain(t *testing.T) {
+	srv := start(t)
+	var refuse, status atomic.Int64
+	proxy := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refuse.Add(-1) >= 0 {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.WriteHeader(int(status.Load()))
+			return
+		}
+		(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
+			p.SetURL(&url.URL{Scheme: "http", Host: srv.Addr})
+			p.Out.Host = p.In.Host // it is signed
+		}}).ServeHTTP(w, r)
+	}))
+	defer proxy.Close()
+	cfg := srv.Config()
+	cfg.Endpoint, cfg.CAFile = proxy.URL, filepath.Join(t.TempDir(), "ca.pem")
+	_, err := s3.Open(cfg)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.NoError(t, os.WriteFile(cfg.CAFile, []byte("no PEM"), 0o600))
+	_, err = s3.Open(cfg)
+	require.ErrorContains(t, err, "holds no certificate")
+	require.NoError(t, os.WriteFile(cfg.CAFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: proxy.Certificate().Raw}), 0o600))
+	s := open(t, cfg)
+	data := blobtest.Bytes(3, 1<<20)
+	for _, code := range []int64{http.StatusServiceUnavailable, http.StatusTooManyRequests} {
+		status.Store(code)
+		refuse.Store(2)
+		blobtest.Put(t, s, "k", data)
+		refuse.Store(2)
+		require.Equal(t, data, blobtest.Get(t, s, "k"))
+		refuse.Store(1)
+		require.ErrorIs(t, s.Put(t.Context(), "k", io.MultiReader(bytes.NewReader(data)), int64(len(data)), sha256.Sum256(data)), blob.ErrUnavailable)
+		refuse.Store(100)
+		_, err = s.List(t.Context(), "", "", 1)
+		require.ErrorIs(t, err, blob.ErrUnavailable)
+		refuse.Store(0)
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections() // the proxy's
+}
+
+// TestSlow: an object may take longer than the timeout as long as it moves.
+func TestSlow(t *testing.T) {
+	cfg := start(t).Config()
+	cfg.Timeout = time.Second
+	s := open(t, cfg)
+	data := blobtest.Bytes(4, 5*256<<10)
+	var r []io.Reader
+	for part := range slices.Chunk(data, 256<<10) {
+		r = append(r, bytes.NewReader(part), pause(800*time.Millisecond))
+	}
+	require.NoError(t, s.Put(t.Context(), "k", io.MultiReader(r...), int64(len(data)), sha256.Sum256(data)))
+	require.Equal(t, data, blobtest.Get(t, s, "k"))
+}
+
+// pause is a reader of nothing that takes its time.
+type pause time.Duration
+
+func (p pause) Read([]byte) (int, error) {
+	time.Sleep(time.Duration(p))
+	return 0, io.EOF
 }
 
 // TestRefused: what an operator must put right is named.
@@ -115,4 +212,15 @@ func TestRefused(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(srv.Dir, "some/prefix/foreign"), []byte("x"), 0o600))
 	_, err := s.Get(t.Context(), "foreign")
 	require.ErrorIs(t, err, blob.ErrCorrupt)
+	// Nor is one whose key is none, and a page is full without it.
+	for _, name := range []string{"a b", ".hidden", "a é"} {
+		require.NoError(t, os.WriteFile(filepath.Join(srv.Dir, "some/prefix", name), []byte("x"), 0o600))
+	}
+	blobtest.Put(t, s, "z", []byte("x"))
+	for _, limit := range []int{2, 10} {
+		page, err := s.List(t.Context(), "", "", limit)
+		require.NoError(t, err)
+		require.Len(t, page, 2)
+		require.Equal(t, []string{"foreign", "z"}, []string{page[0].Key, page[1].Key})
+	}
 }

@@ -26,9 +26,6 @@ func newSource(r io.Reader, size int64, sum blob.Sum) *source {
 
 // body returns the reader for the client: one that can begin again if r can.
 func (s *source) body() io.Reader {
-	if s.size == 0 {
-		return nil
-	}
 	if _, ok := s.r.(io.Seeker); ok {
 		return seekable{s}
 	}

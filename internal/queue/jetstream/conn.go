@@ -120,7 +120,7 @@ func (q *Queue) reconnected() {
 	defer q.mu.Unlock()
 	for c := range q.consumers {
 		c.mu.Lock()
-		c.holding = c.ordered
+		c.holding = true
 		c.pokeLocked(wakeRestart)
 		c.mu.Unlock()
 	}

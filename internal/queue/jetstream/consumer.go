@@ -52,6 +52,8 @@ type consumer struct {
 	pull     pull
 	lastCame time.Time // when something last came or was asked first
 
+	holding bool // nothing is asked for until the stream is known to be the same
+
 	// For ordered.
 	lastSeq   uint64    // the last message that went into buf, or the start
 	lastTime  time.Time // when it came; zero is unknown
@@ -62,7 +64,6 @@ type consumer struct {
 	rewound   uint64    // messages up to here were delivered before, rewinds times
 	rewinds   int
 	rewinding bool // between Nak and the restart
-	holding   bool // until the stream is known to go on where it was
 }
 
 // item is a message that waits for Fetch.

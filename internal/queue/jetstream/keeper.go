@@ -99,7 +99,7 @@ func (c *consumer) handle(ctx context.Context, w wake) error {
 	defer cancel()
 	switch {
 	case w&wakeGap != 0:
-		return c.restart(ctx)
+		return c.restartOrdered(ctx)
 	case w&(wakeDeleted|wakeRestart) != 0:
 		return c.resume(ctx)
 	case w&wakeAsk != 0:
@@ -170,31 +170,24 @@ func (c *consumer) watch(ctx context.Context) error {
 	c.q.stats.pullsRenewed.Add(1)
 	c.q.log.Warn("queue: messages wait but none came; asking anew",
 		"stream", c.cfg.Stream, "consumer", c.cfg.Name, "waiting", info.NumPending, "quiet_for", c.q.cfg.Watchdog)
-	return c.restart(ctx)
-}
-
-// restart makes a new inbox and request, and for an ordered consumer a new
-// consumer after the last message that came.
-func (c *consumer) restart(ctx context.Context) error {
 	if c.ordered {
 		return c.restartOrdered(ctx)
 	}
-	if err := c.subscribe(); err != nil {
-		return err
-	}
-	c.askAgain()
-	return nil
+	return c.resume(ctx)
 }
 
+// askAgain makes a new request, unless it is to be seen first whether the stream goes on.
 func (c *consumer) askAgain() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lastCame = time.Now()
+	c.pull.left, c.holding = 0, c.wakes&wakeRestart != 0
 	if c.waiting > 0 {
 		c.ask(time.Now())
 	}
 }
 
+// restartOrdered makes the consumer anew after the last message that came.
 func (c *consumer) restartOrdered(ctx context.Context) error {
 	c.mu.Lock()
 	after := queue.Position{Epoch: c.epoch, Sequence: c.lastSeq}
@@ -236,7 +229,7 @@ func (c *consumer) remakeAfter(ctx context.Context, after queue.Position, came t
 	c.mu.Lock()
 	stale := c.rewinds != rewinds
 	if !stale {
-		c.nextDseq, c.gapTo, c.anyFirst, c.rewinding, c.holding = 1, next, fromStart, false, false
+		c.nextDseq, c.gapTo, c.anyFirst, c.rewinding = 1, next, fromStart, false
 	}
 	c.mu.Unlock()
 	if stale {
@@ -282,9 +275,7 @@ func (c *consumer) resume(ctx context.Context) error {
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
 		return c.recover(ctx)
-	case !c.ordered:
-		return c.restart(ctx)
-	case err == nil:
+	case err == nil && c.ordered:
 		if err := c.checkOwner(info); err != nil {
 			return err
 		}
@@ -294,20 +285,25 @@ func (c *consumer) resume(ctx context.Context) error {
 		if missed {
 			return c.restartOrdered(ctx)
 		}
-	default: // it has no leader: what is missing shows when the next message comes
 	}
+	// Without an answer it has no leader: what is missing shows when the next message
+	// comes.
 	if err := c.checkPlace(ctx); err != nil {
 		return c.again(err, wakeRestart, lookPause)
 	}
-	c.mu.Lock()
-	c.pull.left, c.holding = 0, c.wakes&wakeRestart != 0
-	c.mu.Unlock()
+	if !c.ordered {
+		if err := c.subscribe(); err != nil {
+			return c.again(err, wakeRestart, lookPause)
+		}
+	}
 	c.askAgain()
 	return nil
 }
 
-// checkPlace says why the stream can not go on after the last message that came. No
-// request is made until resume knows.
+// checkPlace says why the stream can not go on after the last message that came. Of a
+// shared consumer, whose state the server keeps, it only learns which stream there is:
+// another process may have made it, and the consumer, anew. Nothing is asked for until
+// that is known.
 func (c *consumer) checkPlace(ctx context.Context) error {
 	c.mu.Lock()
 	c.holding = true
@@ -319,8 +315,14 @@ func (c *consumer) checkPlace(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = placeIn(ctx, st, infoOf(si), after, came, fromStart)
-	return err
+	if c.ordered {
+		_, err = placeIn(ctx, st, infoOf(si), after, came, fromStart)
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.epoch = epochOf(si)
+	return nil
 }
 
 // again asks keep to try later what failed, unless it never will succeed.
@@ -349,10 +351,17 @@ func (c *consumer) recover(ctx context.Context) error {
 		pause(ctx, takeoverWait)
 		return c.restartOrdered(ctx)
 	}
-	if err := c.openShared(ctx); err != nil {
-		return err
+	c.mu.Lock()
+	c.holding = true
+	c.mu.Unlock()
+	err := c.openShared(ctx)
+	if err == nil {
+		err = c.subscribe()
 	}
-	return c.restart(ctx)
+	if err == nil {
+		c.askAgain()
+	}
+	return c.again(err, wakeRestart, takeoverWait)
 }
 
 // checkOwner returns ErrClosed when another process made the consumer last.

@@ -142,7 +142,7 @@ func (c *consumer) arrived(prefix string, m *nats.Msg) {
 	it.d.fill(&it.msg)
 
 	c.mu.Lock()
-	current := prefix == c.pull.prefix && !c.closing && c.err == nil && !c.rewinding
+	current := prefix == c.pull.prefix && !c.closing && c.err == nil && !c.rewinding && (c.ordered || !c.holding)
 	var w wake
 	if current {
 		c.pull.left = max(c.pull.left-1, 0)

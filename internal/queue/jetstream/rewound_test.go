@@ -120,3 +120,50 @@ func TestStreamLostItsEnd(t *testing.T) {
 		}
 	}
 }
+
+// TestStreamMadeAnew: the streams are gone with the server's disk, and another process
+// makes them, and the reader's consumer, anew. What a shared reader gets then has the new
+// epoch, since its sequences begin anew.
+func TestStreamMadeAnew(t *testing.T) {
+	servers := startServers(t, natstest.Options{})
+	n := servers.Nodes[0]
+	cfg := configOf(servers, natstest.Options{})
+	q := openClosed(t, cfg)
+	config := queue.ConsumerConfig{Stream: queue.Events, Name: "shared"}
+	c, err := q.Consume(t.Context(), config)
+	require.NoError(t, err)
+	defer c.Close()
+	publish := func(q *Queue) {
+		for range 5 {
+			_, _, err := q.Publish(t.Context(), queue.Events, queue.Outgoing{Data: []byte("x")})
+			require.NoError(t, err)
+		}
+	}
+	epochs := func() map[uint64]int {
+		out := map[uint64]int{}
+		for range 5 {
+			m, err := c.Fetch(t.Context(), 1)
+			require.NoError(t, err)
+			require.NoError(t, m[0].Ack())
+			out[m[0].Position.Epoch]++
+		}
+		return out
+	}
+	before, err := q.Info(t.Context(), queue.Events)
+	require.NoError(t, err)
+	publish(q)
+	require.Equal(t, map[uint64]int{before.Epoch: 5}, epochs())
+
+	require.NoError(t, n.Kill())
+	require.NoError(t, n.Wipe())
+	require.NoError(t, n.Run())
+	other := openClosed(t, cfg)
+	oc, err := other.Consume(t.Context(), config)
+	require.NoError(t, err)
+	require.NoError(t, oc.Close())
+	after, err := other.Info(t.Context(), queue.Events)
+	require.NoError(t, err)
+	require.NotEqual(t, before.Epoch, after.Epoch)
+	publish(other)
+	require.Equal(t, map[uint64]int{after.Epoch: 5}, epochs())
+}

@@ -37,10 +37,11 @@ const (
 	// maxMessages bounds an object of small messages.
 	maxMessages   = 8192
 	fetchMessages = 256
-	// renewEvery is how often the messages of an object that can not be stored are
-	// kept from being delivered again, ackWait what they are given.
-	renewEvery = time.Minute
-	ackWait    = 15 * time.Minute
+	// renewEvery is how often the messages of the object in the making are kept from
+	// being delivered again, ackWait after which time those of a process that was killed
+	// are: EVENTS can not be trimmed meanwhile, and a rebuild waits for them.
+	renewEvery = 10 * time.Second
+	ackWait    = 30 * time.Second
 	firstRetry = 100 * time.Millisecond
 	lastRetry  = 10 * time.Second
 	// lookEvery is how often the lag is looked at.
@@ -122,7 +123,12 @@ func (a *Archiver) session(ctx context.Context) error {
 		return err
 	}
 	p := &pack{}
+	renewing, stopRenewing := context.WithCancel(context.Background())
+	var renewer sync.WaitGroup
+	renewer.Go(func() { p.renew(renewing) })
 	defer func() {
+		stopRenewing()
+		renewer.Wait()
 		p.giveBack()
 		a.oldest.Store(0)
 		_ = c.Close()
@@ -183,7 +189,6 @@ func (a *Archiver) seal(ctx context.Context, p *pack) error {
 	data := p.buf.Bytes()
 	sum := sha256.Sum256(data)
 	key := p.object.key(sum)
-	renewed := time.Now()
 	for wait := firstRetry; ; wait = min(2*wait, lastRetry) {
 		err := a.put(ctx, key, data, sum)
 		if err == nil {
@@ -194,23 +199,12 @@ func (a *Archiver) seal(ctx context.Context, p *pack) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		if time.Since(renewed) > renewEvery {
-			renewed = time.Now()
-			for i := range p.held {
-				_ = p.held[i].InProgress() // at worst it comes again and is in two objects
-			}
-		}
 		sleep(ctx, wait)
 	}
 	a.metrics.stored(len(p.held), len(data))
 	a.newest.Store(p.object.Last.UnixMicro())
 	a.oldest.Store(0)
-	var errs []error
-	for i := range p.held {
-		errs = append(errs, p.held[i].Ack())
-	}
-	*p = pack{}
-	return errors.Join(errs...)
+	return p.done()
 }
 
 // put stores within ctx, or within the bound of the stop once that began.
@@ -232,7 +226,9 @@ type pack struct {
 	buf    bytes.Buffer
 	bytes  int
 	began  time.Time
-	held   []handle
+
+	mu   sync.Mutex // of what follows
+	held []handle
 }
 
 // handle is what is left of a packed message.
@@ -264,8 +260,33 @@ func (p *pack) add(m *queue.Message) error {
 	o.Low, o.High = min(o.Low, m.Position.Sequence), max(o.High, m.Position.Sequence)
 	o.Messages++
 	p.bytes += len(m.Data) + fixed
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.held = append(p.held, handle{m.Ack, m.Nak, m.InProgress})
 	return nil
+}
+
+// renew keeps what is held from being delivered again until ctx ends.
+func (p *pack) renew(ctx context.Context) {
+	for sleep(ctx, renewEvery); ctx.Err() == nil; sleep(ctx, renewEvery) {
+		p.mu.Lock()
+		for i := range p.held {
+			_ = p.held[i].InProgress() // at worst it comes again and is in two objects
+		}
+		p.mu.Unlock()
+	}
+}
+
+// done acknowledges what is stored and empties the pack.
+func (p *pack) done() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for i := range p.held {
+		errs = append(errs, p.held[i].Ack())
+	}
+	p.object, p.w, p.buf, p.bytes, p.held = Object{}, nil, bytes.Buffer{}, 0, nil
+	return errors.Join(errs...)
 }
 
 // giveBack asks for the messages to be delivered again.

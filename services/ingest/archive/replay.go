@@ -19,6 +19,13 @@ const saveEvery = 2 * time.Second
 // unavailableFor is how long Replay waits for a queue that does not answer.
 const unavailableFor = 5 * time.Minute
 
+// inFlight bounds the messages that wait for the queue at the same time: with one, most
+// of the time nothing is written.
+const inFlight = 16
+
+// republishedPage is how many messages Republished reads at a time.
+const republishedPage = 4096
+
 // Range is a part of the archive by the time at which EVENTS had a message; zero is
 // open.
 type Range struct{ From, To time.Time }
@@ -61,13 +68,23 @@ type Totals struct {
 	Repeated int64 `json:"repeated"`
 }
 
+func (t *Totals) add(message []queue.HourCount) {
+	t.Messages++
+	for _, c := range message {
+		t.Events += int64(c.Count)
+	}
+}
+
 // Publisher takes the messages; queue.Queue has it.
 type Publisher interface {
 	Publish(ctx context.Context, stream queue.Stream, msg queue.Outgoing) (pos queue.Position, duplicate bool, err error)
 }
 
-// Replay reads the archive and publishes it into EVENTS again, in the
-// order of EVENTS but for what was delivered to the archive late: data and headers as they were, so that events keep their ids and times.
+// Replay reads the archive and publishes it into EVENTS again: data and headers as they
+// were, so that events keep their ids and times. The order is that of EVENTS but for
+// what was delivered to the archive late, and for the messages that are in flight
+// together. Nothing depends on it more than that: scoring too works on several messages
+// at a time, and of events with the same id that come that close either may be first.
 type Replay struct {
 	// Store that holds the archive.
 	Store blob.Store
@@ -75,10 +92,13 @@ type Replay struct {
 	Queue Publisher
 	// Range of the archive.
 	Range Range
+	// Kept is where EVENTS was emptied to: what came after it is in EVENTS still, and
+	// passed over, though others archive it meanwhile. Zero for nothing.
+	Kept queue.Position
 	// Run begins the ids of the messages: the same after a crash, so that the queue
 	// knows those of the last moments, and another for another rebuild.
 	Run string
-	// Done is what was published; messages in it are passed over.
+	// Done is what the queue has acknowledged; messages in it are passed over.
 	Done Published
 	// Totals, of earlier runs too.
 	Totals Totals
@@ -88,6 +108,16 @@ type Replay struct {
 	Progress func(Totals)
 
 	saved time.Time
+	// What waits for the queue; outcomes has room for all of it.
+	flying   map[queue.Position]bool
+	outcomes chan outcome
+}
+
+// outcome is what became of a message.
+type outcome struct {
+	at     queue.Position
+	counts []queue.HourCount
+	err    error
 }
 
 // Read reads until the end of the range. An object that can not be read ends it: its
@@ -97,6 +127,7 @@ func (r *Replay) Read(ctx context.Context) error {
 		r.Done = Published{}
 	}
 	r.saved = time.Now()
+	r.flying, r.outcomes = map[queue.Position]bool{}, make(chan outcome, inFlight)
 	// What an earlier run has read of the objects is counted anew, messages are not.
 	r.Totals.Objects, r.Totals.Bytes, r.Totals.Repeated = 0, 0, 0
 	err := Objects(ctx, r.Store, r.Range, func(o Object) error {
@@ -133,36 +164,41 @@ func (r *Replay) object(ctx context.Context, o Object) error {
 		return err
 	}
 	defer in.Close()
-	n := 0
-	for {
+	n, err := r.messages(ctx, in)
+	for len(r.flying) > 0 {
+		if settled := r.settle(<-r.outcomes); err == nil {
+			err = settled
+		}
+	}
+	if err == nil && n != o.Messages {
+		err = fmt.Errorf("%w: it has %d messages, its name says %d", ErrFormat, n, o.Messages)
+	}
+	return err
+}
+
+// messages reads to the end of an object, which is its io.EOF only when the checksum of
+// the whole fits, and returns how many messages there were. Some may be in flight.
+func (r *Replay) messages(ctx context.Context, in *Reader) (n int, err error) {
+	for ; ; n++ {
 		m, err := in.Next()
 		if errors.Is(err, io.EOF) {
-			break
+			return n, nil
 		}
 		if err != nil {
-			return err
+			return n, err
 		}
-		n++
 		if err := r.message(ctx, m); err != nil {
-			return err
+			return n, err
 		}
 	}
-	if n != o.Messages {
-		return fmt.Errorf("%w: it has %d messages, its name says %d", ErrFormat, n, o.Messages)
-	}
-	// The checksum of the whole is known at the end only.
-	if _, err := io.Copy(io.Discard, body); err != nil {
-		return err
-	}
-	return nil
 }
 
 func (r *Replay) message(ctx context.Context, m *queue.Message) error {
 	at := m.Position
-	if !r.Range.holds(m.Time) {
+	if !r.Range.holds(m.Time) || at.Epoch == r.Kept.Epoch && at.Sequence > r.Kept.Sequence {
 		return nil
 	}
-	if r.Done.covers(at.Epoch, at.Sequence, at.Sequence) {
+	if r.flying[at] || r.Done.covers(at.Epoch, at.Sequence, at.Sequence) {
 		r.Totals.Repeated++
 		return nil
 	}
@@ -170,19 +206,34 @@ func (r *Replay) message(ctx context.Context, m *queue.Message) error {
 	if err != nil {
 		return fmt.Errorf("message %d: %w", at.Sequence, err)
 	}
-	if r.Queue != nil {
-		id := fmt.Sprintf("%016x-%d", at.Epoch, at.Sequence)
-		header := map[string]string{ArchivedHeader: id}
-		maps.Copy(header, m.Header)
-		if err := r.publish(ctx, queue.Outgoing{ID: r.Run + "-" + id, Header: header, Data: m.Data}); err != nil {
+	o := outcome{at: at, counts: counts}
+	if r.Queue == nil {
+		return r.settle(o)
+	}
+	if len(r.flying) == inFlight {
+		if err := r.settle(<-r.outcomes); err != nil {
 			return err
 		}
 	}
-	r.Done.add(at.Epoch, at.Sequence)
-	r.Totals.Messages++
-	for _, c := range counts {
-		r.Totals.Events += int64(c.Count)
+	id := fmt.Sprintf("%016x-%d", at.Epoch, at.Sequence)
+	header := map[string]string{ArchivedHeader: id}
+	maps.Copy(header, m.Header)
+	r.flying[at] = true
+	go func() {
+		o.err = r.publish(ctx, queue.Outgoing{ID: r.Run + "-" + id, Header: header, Data: m.Data})
+		r.outcomes <- o
+	}()
+	return nil
+}
+
+// settle notes what became of a message.
+func (r *Replay) settle(o outcome) error {
+	delete(r.flying, o.at)
+	if o.err != nil {
+		return o.err
 	}
+	r.Done.add(o.at.Epoch, o.at.Sequence)
+	r.Totals.add(o.counts)
 	r.tell()
 	return r.save(false)
 }
@@ -221,6 +272,46 @@ func (r *Replay) save(now bool) error {
 	}
 	r.saved = time.Now()
 	return r.Save()
+}
+
+// Republished adds to p and t what EVENTS holds of the archive. The queue knows the ids of
+// messages for minutes, and a run that was killed has published more than it saved. The
+// consumer of that name is made anew.
+func Republished(ctx context.Context, q Queue, consumer string, p Published, t *Totals) error {
+	info, err := q.Info(ctx, queue.Events)
+	if err != nil || info.Messages == 0 {
+		return err
+	}
+	c, err := q.Consume(ctx, queue.ConsumerConfig{
+		Stream: queue.Events, Name: consumer, StartAfter: &queue.Position{}, HeadersOnly: true, MaxPending: republishedPage,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.Close() }()
+	for at := uint64(0); at < info.Last; {
+		messages, err := c.Fetch(ctx, republishedPage)
+		if err != nil {
+			return err
+		}
+		for _, m := range messages {
+			at = m.Position.Sequence
+			var epoch, seq uint64
+			if _, err := fmt.Sscanf(m.Header[ArchivedHeader], "%x-%d", &epoch, &seq); err != nil || p.covers(epoch, seq, seq) {
+				continue // accepted meanwhile, or known
+			}
+			counts, err := queue.ParseCounts(m.Header[queue.CountsHeader])
+			if err != nil {
+				return fmt.Errorf("message %d of EVENTS: %w", at, err)
+			}
+			p.add(epoch, seq)
+			t.add(counts)
+		}
+		if err := messages[len(messages)-1].Ack(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Published is a set of messages: for each epoch of EVENTS the sequences, as sorted
