@@ -26,14 +26,14 @@ const (
 //go:embed udhr/udhr.tsv.gz
 var udhr []byte
 
-// trainLanguage trains the gate and the rows on the letters of the texts. Only
-// texts in Latin letters take part: other scripts are told by their letters.
-func trainLanguage(c *corpus, say func(string, ...any)) (modelfile.Language, error) {
+// udhrRows reads them.
+func udhrRows() ([]dataset.Row, error) { return dataset.Parse(bytes.NewReader(udhr), "") }
+
+// trainLanguage trains the gate and the rows on the letters of the texts and of the
+// paragraphs. Only texts in Latin letters take part: other scripts are told by their
+// letters.
+func trainLanguage(c *corpus, paragraphs []dataset.Row, say func(string, ...any)) modelfile.Language {
 	rows := append([]labelled(nil), c.languages...)
-	paragraphs, err := dataset.Parse(bytes.NewReader(udhr), "")
-	if err != nil {
-		return modelfile.Language{}, err
-	}
 	for _, r := range paragraphs {
 		// Whole, and in pieces of the length of a tweet and of a few words.
 		for _, n := range []int{400, 120, 40} {
@@ -100,7 +100,7 @@ func trainLanguage(c *corpus, say func(string, ...any)) (modelfile.Language, err
 	}
 	out.Gate, out.GateScale = quantiseAll(l.gate)
 	out.Rows, out.Scale = quantiseAll(l.rows)
-	return out, nil
+	return out
 }
 
 // piece gives the identifier short texts too: half of the time a few words.

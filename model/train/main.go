@@ -163,9 +163,12 @@ func train(o *options, c *corpus, say func(string, ...any)) (*modelfile.Model, e
 		}
 		others, held := split(c.others)
 		m.Others = trainLinear("others", others, held, othersConfig, say)
-		var err error
-		m.Language, err = trainLanguage(c, say)
-		return err
+		paragraphs, err := udhrRows()
+		if err != nil {
+			return err
+		}
+		m.Language = trainLanguage(c, paragraphs, say)
+		return nil
 	})
 	group.Go(func() error {
 		for i := range fit {
