@@ -75,6 +75,32 @@ func TestWatchdog(t *testing.T) {
 	})
 }
 
+// TestLostAck: the acknowledgement of all that may be unacknowledged did not reach the
+// server, which delivers nothing more.
+func TestLostAck(t *testing.T) {
+	cfg := withDir(t)
+	cfg.Watchdog = time.Second
+	q := openClosed(t, cfg)
+	publishN(t, q, 8)
+	opened, err := q.Consume(t.Context(), queue.ConsumerConfig{Stream: queue.Events, Name: "r", StartAfter: &queue.Position{}, MaxPending: 4})
+	require.NoError(t, err)
+	c := opened.(*consumer) //nolint:forcetypeassert // this engine's
+	defer func() { require.NoError(t, c.Close()) }()
+	for n := 0; n < 4; {
+		ms, err := c.Fetch(t.Context(), 4)
+		require.NoError(t, err)
+		n += len(ms)
+	}
+	c.mu.Lock()
+	c.acked = 4
+	c.mu.Unlock()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	next, err := c.Fetch(ctx, 4)
+	require.NoError(t, err)
+	require.EqualValues(t, 5, next[0].Position.Sequence)
+}
+
 // TestConsumerDeleted: an operator deletes the consumer under its reader.
 func TestConsumerDeleted(t *testing.T) {
 	both(t, func(t *testing.T, cc queue.ConsumerConfig) {
