@@ -22,6 +22,7 @@ type keySet struct {
 	byID      map[string]ed25519.PublicKey
 	fetchedAt time.Time // of the last success; zero for never
 	triedAt   time.Time // of the last try; zero for never
+	trying    bool      // a try has begun and not ended
 	dirty     bool      // a notice said that they changed
 }
 
@@ -49,8 +50,8 @@ func ParseKeySet(set *authv1.Jwks) (map[string]ed25519.PublicKey, error) {
 }
 
 // signingKey returns the public key with the id. An unknown id makes at most
-// one fetch per KeySetInterval, whoever asks; old keys are used on while the
-// auth service does not answer.
+// one fetch per KeySetInterval, whoever asks, and waits for one that has begun; old
+// keys are used on while the auth service does not answer.
 func (v *CachingVerifier) signingKey(ctx context.Context, kid string) (ed25519.PublicKey, error) {
 	key, known, fetch := v.keySet.find(kid, v.cfg.Now(), v.cfg)
 	if !fetch {
@@ -93,7 +94,9 @@ func (s *keySet) find(kid string, now time.Time, cfg VerifierConfig) (key ed2551
 	switch {
 	case s.dirty: // cleared by the first try
 		fetch = true
-	case !known || age > cfg.KeySetTTL:
+	case !known:
+		fetch = waited || s.trying
+	case age > cfg.KeySetTTL:
 		fetch = waited
 	}
 	return key, known, fetch
@@ -114,7 +117,13 @@ func (s *keySet) markDirty() {
 
 func (s *keySet) tried(now time.Time) {
 	s.mu.Lock()
-	s.triedAt, s.dirty = now, false
+	s.triedAt, s.trying, s.dirty = now, true, false
+	s.mu.Unlock()
+}
+
+func (s *keySet) ended() {
+	s.mu.Lock()
+	s.trying = false
 	s.mu.Unlock()
 }
 
@@ -128,6 +137,7 @@ func (s *keySet) replace(keys map[string]ed25519.PublicKey, now time.Time) {
 func (v *CachingVerifier) fetchKeySet(ctx context.Context) error {
 	_, err := v.lookups.do(ctx, "jwks", func(ctx context.Context) (any, error) {
 		v.keySet.tried(v.cfg.Now())
+		defer v.keySet.ended()
 		set, err := v.client.GetJwks(ctx, &authv1.GetJwksRequest{})
 		if err != nil {
 			return nil, err

@@ -61,6 +61,35 @@ func TestVerifyToken(t *testing.T) {
 	requireReason(t, err, errs.CredentialMalformed)
 }
 
+// The first tokens of a process, or of a new signing key, come at once: all wait for the
+// one question that is on its way.
+func TestTokensAtOnce(t *testing.T) {
+	w := newWorld(t, nil)
+	for round, kid := range []string{"k1", "k2"} {
+		sign := w.signer(t, kid)
+		var waiting []chan error
+		w.authService.mu.Lock() // it answers nobody
+		for i := range 5 {
+			p := person
+			p.ID = fmt.Sprint("u", i)
+			token := sign(p, time.Hour)
+			done := make(chan error, 1)
+			go func() { _, err := w.verify(token); done <- err }()
+			if i == 0 {
+				require.Eventually(t, func() bool { return w.fetches.Load() == int64(round+1) }, time.Minute, time.Millisecond)
+			}
+			waiting = append(waiting, done)
+		}
+		time.Sleep(50 * time.Millisecond) // they have asked
+		w.authService.mu.Unlock()
+		for _, done := range waiting {
+			require.NoError(t, <-done)
+		}
+		require.EqualValues(t, round+1, w.fetches.Load())
+		w.advance(time.Minute)
+	}
+}
+
 func TestSessionAndKeyNoticesReachTokens(t *testing.T) {
 	w := newWorld(t, nil)
 	sign := w.signer(t, "k1")
