@@ -36,7 +36,7 @@ page.on("pageerror", (e) => complaints.push(`page error: ${e.message}`));
 page.on("dialog", (d) => { complaints.push(`dialog: ${d.message()}`); d.dismiss(); });
 page.on("console", (m) => {
   // a 401 before sign-in is how the page learns that it must ask
-  if (m.type() === "error" && !/status of 401/.test(m.text())) complaints.push(`console: ${m.text()}`);
+  if (m.type() === "error" && !/status of 401/.test(m.text())) complaints.push(`console: ${m.text()} ${m.location().url ?? ""}`);
 });
 page.on("request", (r) => { if (/^https?:/.test(r.url()) && !r.url().startsWith(base)) complaints.push(`request to ${r.url()}`); });
 const shot = (name) => page.screenshot({ path: join(ARTIFACTS, `${name}.png`) });

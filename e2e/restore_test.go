@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,13 +77,16 @@ func TestRestoreWithoutQueue(t *testing.T) {
 				return total, difference
 			}
 			had, difference := asked()
-			var log, metrics string // of the process that moves the streams
-			for _, name := range c.Role("query") {
-				_, m := page(t, c.Process(name).Admin+"/metrics")
-				log, metrics = log+c.Process(name).Log(), metrics+string(m)
-			}
-			require.Contains(t, log, "the stream was created anew")
-			require.Regexp(t, `(?m)^synapse_query_positions_lost.* [1-9]`, metrics)
+			told := regexp.MustCompile(`(?m)^synapse_query_positions_lost.* [1-9]`)
+			require.Eventually(t, func() bool { // by the process that moves the streams, when it has the lease
+				for _, name := range c.Role("query") {
+					_, metrics := page(t, c.Process(name).Admin+"/metrics")
+					if strings.Contains(c.Process(name).Log(), "the stream was created anew") && told.Match(metrics) {
+						return true
+					}
+				}
+				return false
+			}, time.Minute, 50*time.Millisecond, "nobody is told that the streams are new")
 			again := c.Ingest(append(numbered("kept", 500), numbered("new", 500)...)...)
 			require.Eventually(t, func() bool {
 				total, _ := asked()
