@@ -20,6 +20,10 @@ const (
 	// messages again, which would break their order. Such a reader keeps its own
 	// position and opens the consumer again to get them again.
 	orderedAckWait = 24 * time.Hour
+	// closeGrace is for how long nothing must have come before Close takes it that
+	// nothing is on its way, closeLimit bounds the wait.
+	closeGrace = 100 * time.Millisecond
+	closeLimit = time.Second
 	// ownerKey is the metadata key that tells which process made a StartAfter
 	// consumer last: only that one may make it anew.
 	ownerKey = "synapse-owner"
@@ -265,11 +269,26 @@ func (c *consumer) Close() error {
 	c.stop()
 	<-c.ended
 	c.giveBack(back)
+	c.awaitQuiet()
 	c.unsubscribe()
 	c.q.mu.Lock()
 	delete(c.q.consumers, c)
 	c.q.mu.Unlock()
 	return nil
+}
+
+// awaitQuiet waits a moment for what requests still bring, to give it back: what comes
+// when nobody listens any more is delivered again only after the ack wait.
+func (c *consumer) awaitQuiet() {
+	if c.ordered {
+		return
+	}
+	began := time.Now()
+	for quiet := time.Duration(0); quiet < closeGrace && time.Since(began) < closeLimit; time.Sleep(closeGrace - quiet) {
+		c.mu.Lock()
+		quiet = min(time.Since(c.pull.heard), time.Since(began), closeGrace)
+		c.mu.Unlock()
+	}
 }
 
 // fail ends every Fetch with err. It is called with mu.

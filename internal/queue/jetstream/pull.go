@@ -144,9 +144,11 @@ func (c *consumer) arrived(prefix string, m *nats.Msg) {
 	c.mu.Lock()
 	current := prefix == c.pull.prefix && !c.closing && c.err == nil && !c.rewinding && (c.ordered || !c.holding)
 	var w wake
-	if current {
+	if prefix == c.pull.prefix {
 		c.pull.left = max(c.pull.left-1, 0)
 		c.pull.heard, c.pull.unanswered = now, time.Time{}
+	}
+	if current {
 		c.lastCame = now
 		it.msg.Position.Epoch = c.epoch
 		var accept bool
