@@ -189,7 +189,7 @@ func (p *publisher) answer(m *nats.Msg) {
 		return
 	}
 	if len(m.Data) == 0 {
-		f.done <- outcome{err: fmt.Errorf("%w: no stream takes the message (status %q); check that JetStream runs", queue.ErrUnavailable, m.Header.Get("Status"))}
+		f.done <- outcome{err: fmt.Errorf("%w (status %q); check that JetStream runs", errNobody, m.Header.Get("Status"))}
 		return
 	}
 	ack, err := parsePubAck(m.Data)
@@ -271,16 +271,35 @@ func (q *Queue) Publish(ctx context.Context, stream queue.Stream, msg queue.Outg
 	return queue.Position{Epoch: q.epochs[stream].Load(), Sequence: ack.seq}, ack.duplicate, nil
 }
 
-// inProcessPause is the time between two askings what became of a message with the
-// same id: a round of the cluster.
-const inProcessPause = 2 * time.Millisecond
+// errNobody: no leader of the stream listens, as far as the server knows that was asked.
+// Nothing is stored.
+var errNobody = fmt.Errorf("%w: no stream takes the message", queue.ErrUnavailable)
+
+const (
+	// inProcessPause is the time between two askings what became of a message with the
+	// same id: a round of the cluster.
+	inProcessPause = 2 * time.Millisecond
+	// nobodyFor is for how long a message that nobody takes is sent again, every
+	// nobodyPause: that a stream has a leader reaches the servers one by one.
+	nobodyFor   = time.Second
+	nobodyPause = 10 * time.Millisecond
+)
 
 // publishSettled publishes, again while the cluster is storing another message with the
-// same id, for at most Config.PublishTimeout.
+// same id, for at most Config.PublishTimeout, and while nobody takes the message, for a
+// moment.
 func (q *Queue) publishSettled(ctx context.Context, subject string, header nats.Header, data []byte) (pubAck, error) {
-	for began := time.Now(); ; pause(ctx, inProcessPause) {
+	for began := time.Now(); ; {
 		ack, err := q.pub.publish(ctx, &nats.Msg{Subject: subject, Header: header, Data: data})
-		if !errors.Is(err, errInProcess) || ctx.Err() != nil || time.Since(began) > q.cfg.PublishTimeout {
+		took := time.Since(began)
+		switch {
+		case ctx.Err() != nil:
+			return ack, err
+		case errors.Is(err, errInProcess) && took < q.cfg.PublishTimeout:
+			pause(ctx, inProcessPause)
+		case errors.Is(err, errNobody) && took < nobodyFor:
+			pause(ctx, nobodyPause)
+		default:
 			return ack, err
 		}
 	}
