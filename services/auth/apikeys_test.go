@@ -104,7 +104,7 @@ func TestCredentialErrors(t *testing.T) {
 		reason errs.Reason
 	}{
 		"no key":                                {"hello", errs.CredentialMalformed},
-		"mistyped":                              {good[:20] + "0" + good[21:], errs.CredentialMalformed},
+		"mistyped":                              {good[:20] + "-" + good[21:], errs.CredentialMalformed},
 		"too short":                             {good[:len(good)-1], errs.CredentialMalformed},
 		"unknown":                               {foreign, errs.CredentialUnknown},
 		"an id that exists with another secret": {sameID(good), errs.CredentialUnknown},

@@ -335,3 +335,12 @@ func (w *world) ready() {
 	w.t.Helper()
 	require.Eventually(w.t, func() bool { return w.svc.Ready(w.t.Context()) == nil }, patience, time.Millisecond)
 }
+
+// changed is the token with another character of base64 at i.
+func changed(token string, i int) string {
+	c := "A"
+	if token[i] == 'A' {
+		c = "B"
+	}
+	return token[:i] + c + token[i+1:]
+}

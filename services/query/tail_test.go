@@ -109,7 +109,7 @@ func TestTail(t *testing.T) {
 
 	for name, tc := range map[string]struct{ project, filter, cursor string }{
 		"foreign cursor": {"q", "", cursors[0]},
-		"changed cursor": {"p", "", cursors[0][:len(cursors[0])-2] + "AA"},
+		"changed cursor": {"p", "", changed(cursors[0], len(cursors[0])-2)},
 		"no cursor":      {"p", "", "x"},
 		"filter":         {"p", "nope = 1", ""},
 	} {
