@@ -125,3 +125,12 @@ func (q *Queue) reconnected() {
 		c.mu.Unlock()
 	}
 }
+
+// unavailable makes queue.ErrUnavailable of an error of the client. Without a connection
+// that is one of a buffer which is not there.
+func unavailable(err error) error {
+	if errors.Is(err, nats.ErrReconnectBufExceeded) {
+		return fmt.Errorf("%w: no connection to the NATS server; check that it runs and that url is right", queue.ErrUnavailable)
+	}
+	return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
+}

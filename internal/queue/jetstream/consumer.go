@@ -44,6 +44,9 @@ type consumer struct {
 	stop  context.CancelFunc
 	ended chan struct{} // closed when keep has ended
 
+	told   string // the last trouble in the log; of keep alone
+	toldAt time.Time
+
 	mu       sync.Mutex
 	wakes    wake  // what keep is asked to do
 	err      error // ends every Fetch

@@ -3,7 +3,6 @@ package jetstream
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -149,6 +148,6 @@ func (h *handle) send(body []byte) error {
 	case errors.Is(err, nats.ErrConnectionClosed):
 		return queue.ErrClosed
 	default:
-		return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
+		return unavailable(err)
 	}
 }

@@ -37,6 +37,8 @@ const (
 	// takeoverWait is how long a consumer that vanished may take to be made
 	// anew by another process before this one does it.
 	takeoverWait = time.Second
+	// toldEvery is how often the log tells of a trouble that stays the same.
+	toldEvery = 10 * time.Second
 )
 
 // poke asks keep for something. It does not wait.
@@ -85,7 +87,10 @@ func (c *consumer) keep(ctx context.Context) {
 // trouble ends the consumer when its position is lost or another has it, and
 // tries again later otherwise.
 func (c *consumer) trouble(err error) {
-	c.q.log.Warn("queue: consumer in trouble", "stream", c.cfg.Stream, "consumer", c.cfg.Name, "err", err)
+	if text := err.Error(); text != c.told || time.Since(c.toldAt) >= toldEvery {
+		c.told, c.toldAt = text, time.Now()
+		c.q.log.Warn("queue: consumer in trouble", "stream", c.cfg.Stream, "consumer", c.cfg.Name, "err", err)
+	}
 	if errors.Is(err, queue.ErrPositionLost) || errors.Is(err, queue.ErrClosed) {
 		c.mu.Lock()
 		c.fail(fmt.Errorf("consumer %s of %s: %w", c.cfg.Name, c.cfg.Stream, err))

@@ -28,7 +28,7 @@ func (q *Queue) Notify(ctx context.Context, data []byte) error {
 		return fmt.Errorf("%w: notice of %d bytes", queue.ErrTooLarge, len(data))
 	}
 	if err := q.nc.Publish(controlSubject, data); err != nil {
-		return fmt.Errorf("%w: notify: %w", queue.ErrUnavailable, err)
+		return fmt.Errorf("notify: %w", unavailable(err))
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ func sendError(err error) error {
 	if errors.Is(err, nats.ErrMaxPayload) {
 		return fmt.Errorf("%w: %w", queue.ErrTooLarge, err)
 	}
-	return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
+	return unavailable(err)
 }
 
 func (p *publisher) register() (uint64, *future, error) {

@@ -199,5 +199,5 @@ func apiError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	return fmt.Errorf("%w: %w", queue.ErrUnavailable, err)
+	return unavailable(err)
 }
