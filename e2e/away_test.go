@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 
 	"github.com/synapse-analytics/synapse/e2e/harness"
@@ -61,6 +63,22 @@ func TestOneAway(t *testing.T) {
 		return status == http.StatusOK
 	}
 
+	direct := func(role string) *grpc.ClientConn {
+		conn, err := grpc.NewClient(c.Addr(c.Role(role)[0]), grpc.WithTransportCredentials(insecure.NewCredentials()))
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, conn.Close()) })
+		return conn
+	}
+	conns := map[string]*grpc.ClientConn{}
+	for _, role := range []string{"auth", "ingest", "scoring", "query"} {
+		conns[role] = direct(role)
+	}
+	serves := func(role string) bool {
+		h, err := healthpb.NewHealthClient(conns[role]).Check(t.Context(), &healthpb.HealthCheckRequest{})
+		require.NoError(t, err, role)
+		return h.Status == healthpb.HealthCheckResponse_SERVING
+	}
+
 	kill := func(role string) func() { return func() { c.Kill(c.Role(role)[0]) } }
 	start := func(role string) func() { return func() { c.StartProcess(c.Role(role)[0]) } }
 	must := func(f func() error) func() { return func() { require.NoError(t, f()) } }
@@ -71,6 +89,7 @@ func TestOneAway(t *testing.T) {
 		away, back func()
 		refused    []string // calls
 		unready    []string // roles, besides the one that is away
+		closed     []string // those of them that answer no calls
 		during     func()
 	}{
 		{name: "auth", away: kill("auth"), back: start("auth"), refused: []string{"sign in"}, during: func() {
@@ -85,11 +104,16 @@ func TestOneAway(t *testing.T) {
 		{name: "query", away: kill("query"), back: start("query"), refused: []string{"read", "read of a person"}},
 		{
 			name: "NATS", away: must(nats.Kill), back: must(nats.Run),
-			refused: []string{"ingest"}, unready: []string{"auth", "ingest", "scoring", "query"},
+			refused: []string{"ingest"}, unready: []string{"auth", "ingest", "scoring", "query"}, closed: []string{"ingest"}, during: func() {
+				require.Eventually(t, func() bool {
+					out, _, code := c.CLI("doctor", "--output", "table", "--data", c.Dir)
+					return code != 0 && strings.Contains(out, "FAIL  balance")
+				}, time.Minute, time.Second, "doctor does not tell that nothing is stored")
+			},
 		},
 		{
 			name: "PostgreSQL", away: must(c.Postgres().Kill), back: must(c.Postgres().Run),
-			refused: []string{"sign in", "read", "read of a person"}, unready: []string{"auth", "query"},
+			refused: []string{"sign in", "read", "read of a person"}, unready: []string{"auth", "query"}, closed: []string{"auth", "query"},
 		},
 		{name: "Redis", away: must(c.Redis().Kill), back: must(c.Redis().Run)},
 	}
@@ -120,6 +144,10 @@ func TestOneAway(t *testing.T) {
 		for _, role := range []string{"auth", "ingest", "scoring", "query", "gateway"} {
 			if role != o.name {
 				require.Equal(t, !slices.Contains(o.unready, role), ready(c.Role(role)[0]), "%s is ready without %s", role, o.name)
+				if role != "gateway" {
+					require.Eventually(t, func() bool { return serves(role) != slices.Contains(o.closed, role) },
+						10*time.Second, 10*time.Millisecond, "gRPC health of %s without %s", role, o.name)
+				}
 			}
 		}
 		o.back()
@@ -134,23 +162,17 @@ func TestOneAway(t *testing.T) {
 	}
 
 	// Without a gateway the roles answer those who call them, and all goes on.
-	direct := func(role string) *grpc.ClientConn {
-		conn, err := grpc.NewClient(c.Addr(c.Role(role)[0]), grpc.WithTransportCredentials(insecure.NewCredentials()))
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, conn.Close()) })
-		return conn
-	}
 	gateway := c.Role("gateway")[0]
 	c.Kill(gateway)
 	id := event()
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer "+known)
-	out, err := ingestv1.NewIngestServiceClient(direct("ingest")).IngestEvents(ctx, &ingestv1.IngestEventsRequest{
+	out, err := ingestv1.NewIngestServiceClient(conns["ingest"]).IngestEvents(ctx, &ingestv1.IngestEventsRequest{
 		Parent: "projects/-", Events: []*typev1.EventInput{{Id: id, Text: "I like it"}},
 	})
 	require.NoError(t, err)
 	require.EqualValues(t, 1, out.Accepted)
 	l.acked[id] = true
-	reads := queryv1.NewQueryServiceClient(direct("query"))
+	reads := queryv1.NewQueryServiceClient(conns["query"])
 	require.Eventually(t, func() bool {
 		_, err := reads.GetEvent(ctx, &queryv1.GetEventRequest{Name: "projects/" + c.Creds.Project + "/events/" + id})
 		return err == nil

@@ -63,6 +63,12 @@ type service interface {
 	Ready(ctx context.Context) error
 }
 
+// partly is a role that answers calls also when it is not ready to do the rest of its
+// work.
+type partly interface {
+	Serving(ctx context.Context) error
+}
+
 // App is a process: some roles with all that they need.
 type App struct {
 	cfg   Config

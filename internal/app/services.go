@@ -138,7 +138,9 @@ func (a *App) stopGateway(ctx context.Context) error {
 	return a.gateway.Stop(ctx)
 }
 
-// updateHealth tells gRPC health of each service's state.
+// updateHealth tells gRPC health which services answer their calls. Readiness asks more:
+// whoever takes processes out of service that are not ready would take all of a role
+// when a server is away which its calls do not need.
 func (a *App) updateHealth(ctx context.Context) {
 	stopping := a.stopping.Load()
 	if a.proxy != nil { // the roles answer for themselves
@@ -151,7 +153,11 @@ func (a *App) updateHealth(ctx context.Context) {
 	}
 	all := !stopping
 	for r, s := range a.services {
-		ok := !stopping && s.Ready(ctx) == nil
+		serves := s.Ready
+		if s, ok := s.(partly); ok {
+			serves = s.Serving
+		}
+		ok := !stopping && serves(ctx) == nil
 		all = all && ok
 		a.server.SetServing(grpcServiceOf[r], ok)
 	}

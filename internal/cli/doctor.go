@@ -26,6 +26,9 @@ type finding struct {
 	Try    string `json:"try,omitempty"`
 }
 
+// tolerableLag is for how long what was accepted may wait to be stored.
+const tolerableLag = 10 * time.Second
+
 func doctorCommand(g *globals) *cobra.Command {
 	var f serverFlags
 	c := &cobra.Command{
@@ -143,9 +146,13 @@ func (g *globals) checkServer(ctx context.Context) []finding {
 		return append(out, check("balance", "", err, ""))
 	}
 	lag := time.Since(b.GetCompleteTo().AsTime())
-	f := finding{Check: "balance", OK: b.GetDifference() == 0, Detail: fmt.Sprintf("difference %s, %s in flight, complete to %.1f s ago",
+	behind := lag > tolerableLag
+	f := finding{Check: "balance", OK: b.GetDifference() == 0 && !behind, Detail: fmt.Sprintf("difference %s, %s in flight, complete to %.1f s ago",
 		thin(b.GetDifference()), thin(b.GetTotal().GetInFlight()), lag.Seconds())}
-	if !f.OK {
+	switch {
+	case behind:
+		f.Try = "GET /readyz on the admin ports of scoring and query, which names a reader that waits; if all are ready, add scoring processes"
+	case !f.OK:
 		f.Try = "synapse balance, and synapse verify"
 	}
 	return append(out, f)

@@ -257,25 +257,39 @@ func wait(ctx context.Context, g *sync.WaitGroup) error {
 	}
 }
 
-// Ready returns nil, or what fails and what to do.
-func (s *Service) Ready(ctx context.Context) error {
+// Serving returns nil when calls are answered, whether or not the readers go on:
+// without the queue, what is stored can be read.
+func (s *Service) Serving(ctx context.Context) error {
 	s.mu.Lock()
-	st, followers := s.state, s.followers
+	st := s.state
 	s.mu.Unlock()
 	if st != running {
 		return errors.New("query: not running; wait for the start")
 	}
-	if s.leader.leading.Load() {
-		for _, f := range followers {
-			if err := f.health.get(); err != nil {
-				return fmt.Errorf("query: reader %s of %s: %w", f.config.Name, f.stream, err)
-			}
-		}
-	} else if err := s.watcher.health.get(); err != nil {
-		return fmt.Errorf("query: %w", err)
-	}
 	if err := s.store.Ready(ctx); err != nil {
 		return fmt.Errorf("query: %w", err)
+	}
+	return nil
+}
+
+// Ready returns nil when the service does all of its work, or what fails and what to do.
+func (s *Service) Ready(ctx context.Context) error {
+	if err := s.Serving(ctx); err != nil {
+		return err
+	}
+	if !s.leader.leading.Load() {
+		if err := s.watcher.health.get(); err != nil {
+			return fmt.Errorf("query: %w", err)
+		}
+		return nil
+	}
+	s.mu.Lock()
+	followers := s.followers
+	s.mu.Unlock()
+	for _, f := range followers {
+		if err := f.health.get(); err != nil {
+			return fmt.Errorf("query: reader %s of %s: %w", f.config.Name, f.stream, err)
+		}
 	}
 	return nil
 }

@@ -136,13 +136,22 @@ func (s *Service) Stop(ctx context.Context) error {
 	return err
 }
 
-// Ready returns nil when events are being scored, or could be.
-func (s *Service) Ready(context.Context) error {
+// Serving returns nil when calls are answered, whether or not events are being scored:
+// texts of a call need no queue.
+func (s *Service) Serving(context.Context) error {
 	s.mu.Lock()
 	state := s.state
 	s.mu.Unlock()
 	if state != running {
 		return errors.New("scoring: not running; wait for its start or use another server")
+	}
+	return nil
+}
+
+// Ready returns nil when events are being scored, or could be.
+func (s *Service) Ready(ctx context.Context) error {
+	if err := s.Serving(ctx); err != nil {
+		return err
 	}
 	if t := s.worker.trouble.Load(); t != nil {
 		return fmt.Errorf("scoring: %s; look at the queue's health and free space", *t)
