@@ -1,8 +1,10 @@
 package jetstream
 
 import (
+	"context"
 	"errors"
-	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -58,19 +60,16 @@ func TestFloorRefuses(t *testing.T) {
 	require.Zero(t, info.Messages)
 }
 
-// TestSmallDisk fills a small file system, whose folder $QUEUE_SMALL_DISK names:
-// mount -t tmpfs -o size=48m none /mnt/small.
+// TestSmallDisk fills a small file system, which it mounts.
 func TestSmallDisk(t *testing.T) {
-	root := os.Getenv("QUEUE_SMALL_DISK")
-	if root == "" {
-		t.Skip("SKIPPED: QUEUE_SMALL_DISK names no small file system")
+	root := t.TempDir()
+	if out, err := exec.CommandContext(t.Context(), "mount", "-t", "tmpfs", "-o", "size=48m", "none", root).CombinedOutput(); err != nil {
+		t.Skipf("SKIPPED: may not mount a small file system: %v: %s", err, out)
 	}
+	t.Cleanup(func() { require.NoError(t, exec.CommandContext(context.Background(), "umount", root).Run()) })
 	cfg := testConfig()
 	cfg.EventsMaxBytes, cfg.FreeFloorBytes = 1<<30, 16<<20
-	var err error
-	cfg.Dir, err = os.MkdirTemp(root, "queue") //nolint:usetesting // on the small file system
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(cfg.Dir)) })
+	cfg.Dir = filepath.Join(root, "queue")
 	q := mustOpen(t, cfg)
 	data := make([]byte, 256<<10)
 	fill := func() (stored int, err error) {
@@ -107,7 +106,7 @@ func TestSmallDisk(t *testing.T) {
 	q = openClosed(t, cfg)
 	info, err = q.Info(t.Context(), queue.Events)
 	require.NoError(t, err)
-	require.GreaterOrEqual(t, info.Last, before)
+	require.GreaterOrEqual(t, info.Messages, uint64(stored), "what was acknowledged is there")
 	t.Logf("%d of %d there after the restart; first %d, last %d before the fill", info.Messages, stored, info.First, before)
 }
 
