@@ -17,7 +17,7 @@ type Config struct {
 	MaxConns         int           `config:"max_conns" doc:"Most connections for reading, 1 to 1000; query has three more to write. More than four for each core of the server make it slower."`
 	AcquireTimeout   time.Duration `config:"acquire_timeout" doc:"How long a call waits for a free connection before it is refused, 10ms to 1m."`
 	ConnectTimeout   time.Duration `config:"connect_timeout" doc:"How long a new connection may take, 100ms to 1m."`
-	StatementTimeout time.Duration `config:"statement_timeout" doc:"The server's bound on a statement, 1s to 1h."`
+	StatementTimeout time.Duration `config:"statement_timeout" doc:"The server's bound on a statement, 1s to 1h. A server that says nothing for 5s longer is given up."`
 	LockTimeout      time.Duration `config:"lock_timeout" doc:"The server's bound on waiting for a lock, 100ms to 10m."`
 	Replicas         []string      `config:"replicas" doc:"Hot standbys of url's server that may answer reads of query, as URLs without a password: that of url is used. Each with a pool of max_conns."`
 	MaxLag           time.Duration `config:"max_lag" doc:"How far a replica may be behind to be read from, 100ms to 1m; what this process has stored it must have in any case."`

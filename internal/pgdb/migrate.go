@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
@@ -25,6 +26,7 @@ const migrateLock = 0x53594e6d
 func (db *DB) Migrate(ctx context.Context, migrations fs.FS) (err error) {
 	// Connections of its own, without the bounds on statements and locks.
 	cfg := db.pool.Config().ConnConfig.Copy()
+	cfg.DialFunc = (&net.Dialer{}).DialContext
 	for _, bound := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"} {
 		delete(cfg.RuntimeParams, bound)
 	}

@@ -62,6 +62,9 @@ func newDB(ctx context.Context, c Config, application string, log *slog.Logger) 
 	cfg.MaxConns = int32(c.MaxConns)
 	cfg.MaxConnLifetimeJitter = time.Minute
 	cfg.ConnConfig.ConnectTimeout = c.ConnectTimeout
+	cfg.ConnConfig.DialFunc = boundSilence(cfg.ConnConfig.DialFunc, c.StatementTimeout+answerGrace)
+	// Several connections to a server that is gone are found out in one wait for one.
+	cfg.PingTimeout = max(c.AcquireTimeout/4, time.Second)
 	if c.Password != "" {
 		cfg.ConnConfig.Password = string(c.Password)
 	}

@@ -275,3 +275,70 @@ func TestServerGoesAway(t *testing.T) {
 		})
 	}
 }
+
+// The server hangs: it takes connections and statements and answers none. Nobody waits
+// for it without end, and its connections are not used again.
+func TestServerHangs(t *testing.T) {
+	server, err := pgtest.Start()
+	require.NoError(t, err)
+	defer func() { require.NoError(t, server.Stop()) }()
+	c := pgtest.Config(server.URL("postgres"))
+	c.StatementTimeout, c.AcquireTimeout, c.ConnectTimeout, c.MaxConns = time.Second, 3*time.Second, time.Second, 8
+	db := open(t, c)
+	exec(t, db, "CREATE TABLE x (a bytea)")
+	insert := func(tx pgx.Tx, n int) error {
+		_, err := tx.Exec(t.Context(), "INSERT INTO x VALUES ($1)", make([]byte, n))
+		return err
+	}
+	native := func(hang func(), end int) error {
+		return db.WithTx(t.Context(), func(tx pgx.Tx) error {
+			err := insert(tx, 1)
+			hang()
+			return errors.Join(err, insert(tx, end))
+		})
+	}
+	for name, tc := range map[string]struct {
+		run func(hang func()) error
+		is  error
+	}{
+		"statement":        {func(hang func()) error { return native(hang, 1) }, dberr.ErrAway},
+		"a large one sent": {func(hang func()) error { return native(hang, 64<<20) }, dberr.ErrAway},
+		"standard": {func(hang func()) error {
+			return db.WithSQL(t.Context(), func(tx *sql.Tx) error {
+				hang()
+				_, err := tx.ExecContext(t.Context(), "SELECT 1")
+				return err
+			})
+		}, dberr.ErrAway},
+		"commit": {func(hang func()) error {
+			return db.WithTx(t.Context(), func(tx pgx.Tx) error { hang(); return nil })
+		}, dberr.ErrUnknown},
+		"begin": {func(hang func()) error { hang(); return native(func() {}, 1) }, dberr.ErrAway},
+		"its own": {func(hang func()) error {
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			return db.WithTx(ctx, func(tx pgx.Tx) error { hang(); _, err := tx.Exec(ctx, "SELECT 1"); return err })
+		}, context.DeadlineExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.NoError(t, native(func() {}, 1))
+			err := tc.run(func() { require.NoError(t, server.Pause()) })
+			require.NoError(t, server.Resume())
+			require.ErrorIs(t, err, tc.is)
+			require.Eventually(t, func() bool { return native(func() {}, 1) == nil }, 30*time.Second, 10*time.Millisecond)
+		})
+	}
+	// Connections that hang in the pool are found out, and do not use up its places.
+	var idle sync.WaitGroup
+	for range c.MaxConns {
+		idle.Go(func() {
+			_ = db.View(t.Context(), func(tx pgx.Tx) error { time.Sleep(200 * time.Millisecond); return nil })
+		})
+	}
+	idle.Wait()
+	time.Sleep(1100 * time.Millisecond) // a connection that was used in the last second is not asked
+	require.NoError(t, server.Pause())
+	require.ErrorIs(t, native(func() {}, 1), dberr.ErrAway)
+	require.NoError(t, server.Resume())
+	require.Eventually(t, func() bool { return native(func() {}, 1) == nil }, 30*time.Second, 10*time.Millisecond)
+}

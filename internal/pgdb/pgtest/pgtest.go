@@ -196,6 +196,20 @@ func (s *Server) Run() error {
 // Kill ends the server as a crash does: the postmaster and all its children get
 // SIGKILL. The cluster can be run again.
 func (s *Server) Kill() error {
+	err := s.signal(syscall.SIGKILL)
+	<-s.done
+	return err
+}
+
+// Pause holds the server (SIGSTOP): its connections stay, new ones are taken by the
+// kernel, and nobody answers.
+func (s *Server) Pause() error { return s.signal(syscall.SIGSTOP) }
+
+// Resume lets a server go on that was paused.
+func (s *Server) Resume() error { return s.signal(syscall.SIGCONT) }
+
+// signal sends it to the postmaster and all its children.
+func (s *Server) signal(sig syscall.Signal) error {
 	pids := []int{s.cmd.Process.Pid}
 	if raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pids[0], pids[0])); err == nil {
 		for f := range strings.FieldsSeq(string(raw)) {
@@ -206,11 +220,10 @@ func (s *Server) Kill() error {
 	}
 	var errs []error
 	for _, pid := range pids {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
 			errs = append(errs, err)
 		}
 	}
-	<-s.done
 	return errors.Join(errs...)
 }
 

@@ -136,6 +136,62 @@ func TestServerKilled(t *testing.T) {
 	all.check(t, s, "p")
 }
 
+// TestPrimaryHangs: the primary hangs in the middle of a batch and goes on after the
+// store has given up its connections; then it hangs for good, and its replica, which has
+// every commit, is promoted.
+func TestPrimaryHangs(t *testing.T) {
+	primary, standby := pair(t)
+	set(t, primary, "synchronous_standby_names = '*'")
+	url, err := primary.NewDatabase()
+	require.NoError(t, err)
+	both := strings.Replace(url, fmt.Sprintf(":%d/", primary.Port), fmt.Sprintf(":%d,127.0.0.1:%d/", primary.Port, standby.Port), 1)
+	c := impatient(both + "&target_session_attrs=read-write")
+	c.StatementTimeout = time.Second
+	s := openWith(t, c)
+	traffic := storetest.NewTraffic(6)
+	traffic.Projects, traffic.Text = []string{"p"}, 20
+	var all told
+	batches := 0
+	apply := func() {
+		b := traffic.Batch(200, 20)
+		batches++
+		var out query.Outcome
+		persist(t, func() (err error) { out, err = s.Apply(context.WithoutCancel(t.Context()), b); return err })
+		all.add(out)
+	}
+	during := func(fault func()) {
+		done := make(chan struct{})
+		go func() { defer close(done); time.Sleep(300 * time.Millisecond); fault() }()
+		var longest time.Duration
+		for running := true; running; {
+			select {
+			case <-done:
+				running = false
+			default:
+			}
+			began := time.Now()
+			apply()
+			longest = max(longest, time.Since(began))
+		}
+		t.Logf("a batch waited %s", longest.Round(time.Millisecond))
+	}
+	during(func() {
+		require.NoError(t, primary.Pause())
+		time.Sleep(c.StatementTimeout + 6*time.Second)
+		require.NoError(t, primary.Resume())
+	})
+	during(func() {
+		require.NoError(t, primary.Pause())
+		require.NoError(t, standby.Promote())
+	})
+	require.Greater(t, batches, 10)
+	var st query.BalanceState
+	persist(t, func() (err error) { st, err = s.Balance(t.Context(), "p", 1); return err })
+	require.EqualValues(t, 200*batches, st.Total.Stored)
+	all.check(t, s, "p")
+	require.NoError(t, primary.Kill())
+}
+
 // TestTwoWriters: two processes apply the same stream and streams of their own at
 // the same time.
 func TestTwoWriters(t *testing.T) {
