@@ -180,3 +180,37 @@ func TestOneAway(t *testing.T) {
 	c.StartProcess(gateway)
 	l.check(t, 10)
 }
+
+// TestHangingPostgres: PostgreSQL hangs under load, as a server does whose disk does not
+// answer. Events are accepted, reads end in bounded time, and it goes on when it does.
+func TestHangingPostgres(t *testing.T) {
+	c := harness.Start(t, harness.Servers, harness.WithReplicas(1), harness.WithSet(
+		"gateway.request_timeout=5s",
+		"stores.query.statement_timeout=1s", "stores.auth.statement_timeout=1s",
+	))
+	l := newLedger(c)
+	l.wg.Go(func() { l.write(0) })
+	require.Eventually(t, func() bool { return l.count() > 100 }, time.Minute, 10*time.Millisecond)
+	read := func() harness.Answer {
+		return c.Call("GET", "/v1/projects/-/timeSeries:query", c.Creds.AdminKey, nil)
+	}
+	require.Equal(t, http.StatusOK, read().Status)
+	require.NoError(t, c.Postgres().Pause())
+	before := l.count()
+	for range 3 {
+		a := read()
+		require.Contains(t, []int{http.StatusServiceUnavailable, http.StatusGatewayTimeout}, a.Status, "%s", a.Body)
+		require.Equal(t, true, a.JSON()["retryable"], "%s", a.Body)
+	}
+	require.Greater(t, l.count(), before, "nothing is accepted")
+	for _, role := range []string{"auth", "query"} {
+		status, body := page(t, c.Process(c.Role(role)[0]).Admin+"/readyz")
+		require.Equal(t, http.StatusServiceUnavailable, status, "%s: %s", role, body)
+	}
+	require.NoError(t, c.Postgres().Resume())
+	for _, name := range c.Processes() {
+		c.WaitReady(c.Process(name))
+	}
+	require.Eventually(t, func() bool { return read().Status == http.StatusOK }, time.Minute, 10*time.Millisecond)
+	l.check(t, 100)
+}

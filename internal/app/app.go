@@ -49,6 +49,10 @@ const bufconnBytes = 1 << 20
 // peerClockSkew is by how much the clock of auth's machine may be ahead.
 const peerClockSkew = 2 * time.Second
 
+// readyTimeout bounds the questions to a process's parts: who does not answer in time is
+// not ready.
+const readyTimeout = 3 * time.Second
+
 // What readiness says of a process some of whose parts can not be asked.
 var (
 	errStarting = errors.New("the server is starting")
@@ -414,6 +418,8 @@ func (a *App) Ready(ctx context.Context) map[string]error {
 		}
 		return parts
 	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
 	if a.queue != nil {
 		parts["queue"] = a.queue.Ready(ctx)
 	}

@@ -151,6 +151,8 @@ func (a *App) updateHealth(ctx context.Context) {
 	if a.server == nil {
 		return
 	}
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
 	all := !stopping
 	for r, s := range a.services {
 		serves := s.Ready

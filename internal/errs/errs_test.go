@@ -167,6 +167,9 @@ func TestReasonOfEveryCode(t *testing.T) {
 	for c := codes.Code(1); c <= codes.Unauthenticated+1; c++ {
 		require.True(t, known[errs.FromStatus(status.New(c, "x")).Reason], "%v", c)
 	}
+	late := errs.FromStatus(status.New(codes.DeadlineExceeded, "stream terminated by RST_STREAM with error code: CANCEL"))
+	require.Equal(t, errs.Timeout(nil).Message, late.Message)
+	require.NotEmpty(t, late.Remedy)
 	require.Nil(t, errs.FromStatus(nil))
 	require.Nil(t, errs.FromStatus(status.New(codes.OK, "")))
 	require.Nil(t, errs.FromError(nil))

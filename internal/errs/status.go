@@ -150,7 +150,11 @@ func FromStatus(st *status.Status) *Error {
 			}
 		}
 	}
-	if e.Reason == "" {
+	switch {
+	case e.Reason != "":
+	case e.Code == codes.DeadlineExceeded: // grpc's own words are of its streams
+		return Timeout(st.Err())
+	default:
 		e.Reason = reasonOfCode(e.Code)
 	}
 	return e
