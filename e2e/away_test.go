@@ -52,8 +52,9 @@ func TestOneAway(t *testing.T) {
 			}
 			return a
 		},
-		"score": func() harness.Answer { return c.Call("POST", "/v1/texts:score", known, map[string]any{"text": "good"}) },
-		"read":  func() harness.Answer { return c.Call("GET", "/v1/projects/-/timeSeries:query", known, nil) },
+		"score":   func() harness.Answer { return c.Call("POST", "/v1/texts:score", known, map[string]any{"text": "good"}) },
+		"read":    func() harness.Answer { return c.Call("GET", "/v1/projects/-/timeSeries:query", known, nil) },
+		"balance": func() harness.Answer { return c.Call("GET", "/v1/projects/-/balance", known, nil) },
 		"read of a person": func() harness.Answer {
 			return c.Call("GET", "/v1/projects/"+c.Creds.Project+"/timeSeries:query", person, nil)
 		},
@@ -101,10 +102,10 @@ func TestOneAway(t *testing.T) {
 			a := c.Call("GET", fmt.Sprintf("/v1/projects/-/events/away-%d", sent), known, nil)
 			require.Equal(t, http.StatusNotFound, a.Status, "it waits to be scored: %s", a.Body)
 		}},
-		{name: "query", away: kill("query"), back: start("query"), refused: []string{"read", "read of a person"}},
+		{name: "query", away: kill("query"), back: start("query"), refused: []string{"read", "read of a person", "balance"}},
 		{
 			name: "NATS", away: must(nats.Kill), back: must(nats.Run),
-			refused: []string{"ingest"}, unready: []string{"auth", "ingest", "scoring", "query"}, closed: []string{"ingest"}, during: func() {
+			refused: []string{"ingest", "balance"}, unready: []string{"auth", "ingest", "scoring", "query"}, closed: []string{"ingest"}, during: func() {
 				require.Eventually(t, func() bool {
 					out, _, code := c.CLI("doctor", "--output", "table", "--data", c.Dir)
 					return code != 0 && strings.Contains(out, "FAIL  balance")
@@ -113,7 +114,7 @@ func TestOneAway(t *testing.T) {
 		},
 		{
 			name: "PostgreSQL", away: must(c.Postgres().Kill), back: must(c.Postgres().Run),
-			refused: []string{"sign in", "read", "read of a person"}, unready: []string{"auth", "query"}, closed: []string{"auth", "query"},
+			refused: []string{"sign in", "read", "read of a person", "balance"}, unready: []string{"auth", "query"}, closed: []string{"auth", "query"},
 		},
 		{name: "Redis", away: must(c.Redis().Kill), back: must(c.Redis().Run)},
 	}

@@ -14,6 +14,7 @@ import (
 	typev1 "github.com/synapse-analytics/synapse/gen/go/synapse/type/v1"
 	"github.com/synapse-analytics/synapse/internal/authn"
 	"github.com/synapse-analytics/synapse/internal/errs"
+	"github.com/synapse-analytics/synapse/internal/queue"
 	"github.com/synapse-analytics/synapse/services/query/filter"
 )
 
@@ -40,7 +41,7 @@ func (s *Service) begin(ctx context.Context) (string, error) {
 	return project, nil
 }
 
-// answer turns an error of the store into one for the caller.
+// answer turns an error of the store or the queue into one for the caller.
 func answer(err error) error {
 	var known *errs.Error
 	switch {
@@ -53,6 +54,8 @@ func answer(err error) error {
 		return errs.Down("the store is busy", time.Second, err)
 	case errors.Is(err, ErrBroken):
 		return errs.Down("the store is out of order", 10*time.Second, err)
+	case errors.Is(err, queue.ErrUnavailable):
+		return errs.Down("the queue does not answer", time.Second, err)
 	default:
 		return err
 	}
