@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -328,17 +329,26 @@ func TestServerHangs(t *testing.T) {
 			require.Eventually(t, func() bool { return native(func() {}, 1) == nil }, 30*time.Second, 10*time.Millisecond)
 		})
 	}
-	// Connections that hang in the pool are found out, and do not use up its places.
-	var idle sync.WaitGroup
-	for range c.MaxConns {
-		idle.Go(func() {
-			_ = db.View(t.Context(), func(tx pgx.Tx) error { time.Sleep(200 * time.Millisecond); return nil })
-		})
+	// Those of the pool that hang are found out within one wait for a connection.
+	c.AcquireTimeout = 4 * time.Second
+	db = open(t, c)
+	pid := func(tx pgx.Tx) (n int, err error) {
+		err = tx.QueryRow(t.Context(), "SELECT pg_backend_pid()").Scan(&n)
+		return n, err
 	}
-	idle.Wait()
-	time.Sleep(1100 * time.Millisecond) // a connection that was used in the last second is not asked
-	require.NoError(t, server.Pause())
-	require.ErrorIs(t, native(func() {}, 1), dberr.ErrAway)
-	require.NoError(t, server.Resume())
-	require.Eventually(t, func() bool { return native(func() {}, 1) == nil }, 30*time.Second, 10*time.Millisecond)
+	var hung [2]int
+	require.NoError(t, db.View(t.Context(), func(tx pgx.Tx) (err error) {
+		if hung[0], err = pid(tx); err != nil {
+			return err
+		}
+		return db.View(t.Context(), func(tx pgx.Tx) (err error) { hung[1], err = pid(tx); return err })
+	}))
+	time.Sleep(1100 * time.Millisecond) // one that was used in the last second is not asked
+	for _, pid := range hung {
+		require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	}
+	require.NoError(t, native(func() {}, 1))
+	for _, pid := range hung {
+		require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
+	}
 }

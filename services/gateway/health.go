@@ -1,17 +1,12 @@
 package gateway
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/synapse-analytics/synapse/internal/errs"
 )
-
-// readyTimeout bounds the questions behind /readyz.
-const readyTimeout = 3 * time.Second
 
 // healthz says that the process is alive; it asks nobody.
 func (g *Gateway) healthz(c *call) {
@@ -33,15 +28,13 @@ type part struct {
 // readyz says whether every part that this process needs can do its work, and
 // which one can not and what to do.
 func (g *Gateway) readyz(c *call) {
-	ctx, cancel := context.WithTimeout(c.ctx, readyTimeout)
-	defer cancel()
 	parts := map[string]error{}
 	if g.deps.Ready != nil {
-		for name, err := range g.deps.Ready(ctx) {
+		for name, err := range g.deps.Ready(c.ctx) {
 			parts[name] = err
 		}
 	}
-	parts["gateway"] = g.Ready(ctx)
+	parts["gateway"] = g.Ready(c.ctx)
 	out := readiness{Ready: true}
 	for name, err := range parts {
 		p := part{Name: name, Ready: err == nil}

@@ -40,8 +40,8 @@ type Deps struct {
 	// Auth, Ingest, Scoring and Query are the connections to the services. The
 	// gateway does not close them.
 	Auth, Ingest, Scoring, Query grpc.ClientConnInterface
-	// Ready tells by name which parts are ready, for /readyz: nil, or an error
-	// that names the fault and its remedy. nil is no parts but the gateway.
+	// Ready tells in bounded time by name which parts are ready, for /readyz: nil, or
+	// an error that names the fault and its remedy. nil is no parts but the gateway.
 	Ready func(context.Context) map[string]error
 	// Assets is the built dashboard; nil is the one that is embedded.
 	Assets fs.FS

@@ -1,8 +1,11 @@
 package jetstream
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -257,4 +260,41 @@ func TestStaleIsReturned(t *testing.T) {
 	}
 	require.NoError(t, slow.Close())
 	require.NoError(t, other.Close())
+}
+
+// TestTroubleIsToldOnce: what stays the same is in the log once in toldEvery.
+func TestTroubleIsToldOnce(t *testing.T) {
+	var log bytes.Buffer
+	c := &consumer{q: &Queue{log: slog.New(slog.NewTextHandler(&log, nil))}}
+	for range 3 {
+		c.trouble(queue.ErrUnavailable)
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "consumer in trouble"))
+	c.trouble(context.DeadlineExceeded)
+	require.Equal(t, 2, strings.Count(log.String(), "consumer in trouble"))
+	c.toldAt = time.Now().Add(-toldEvery)
+	c.trouble(context.DeadlineExceeded)
+	require.Equal(t, 3, strings.Count(log.String(), "consumer in trouble"))
+}
+
+// TestNobodyForAMoment: a stream that has no leader for a moment is waited for, one that
+// is gone is not.
+func TestNobodyForAMoment(t *testing.T) {
+	q := openClosed(t, withDir(t))
+	stream, err := q.js.Stream(t.Context(), string(queue.Dead))
+	require.NoError(t, err)
+	require.NoError(t, q.js.DeleteStream(t.Context(), string(queue.Dead)))
+	publish := func() error {
+		_, _, err := q.Publish(t.Context(), queue.Dead, queue.Outgoing{Data: []byte("x")})
+		return err
+	}
+	err = publish()
+	require.ErrorIs(t, err, queue.ErrUnavailable)
+	require.ErrorContains(t, err, "no stream takes the message")
+	published := make(chan error)
+	go func() { published <- publish() }()
+	time.Sleep(100 * time.Millisecond)
+	_, err = q.js.CreateStream(t.Context(), stream.CachedInfo().Config)
+	require.NoError(t, err)
+	require.NoError(t, <-published)
 }
