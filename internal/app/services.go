@@ -155,15 +155,19 @@ func (a *App) updateHealth(ctx context.Context) {
 	defer cancel()
 	all := !stopping
 	for r, s := range a.services {
-		serves := s.Ready
-		if s, ok := s.(partly); ok {
-			serves = s.Serving
-		}
-		ok := !stopping && serves(ctx) == nil
+		ok := !stopping && serving(ctx, s) == nil
 		all = all && ok
 		a.server.SetServing(grpcServiceOf[r], ok)
 	}
 	a.server.SetServing("", all)
+}
+
+// serving says whether a role answers its calls.
+func serving(ctx context.Context, s service) error {
+	if p, ok := s.(partly); ok {
+		return p.Serving(ctx)
+	}
+	return s.Ready(ctx)
 }
 
 // grpcServiceOf names the gRPC service of a role, for health.

@@ -78,6 +78,7 @@ func TestStreamsLostTheirEnd(t *testing.T) {
 			lost := func() bool { return errors.Is(w.svc.Ready(t.Context()), queue.ErrPositionLost) }
 			require.Eventually(t, lost, patience, time.Millisecond)
 			require.ErrorContains(t, w.svc.Ready(t.Context()), "resume_after_loss")
+			require.NoError(t, w.svc.Serving(t.Context()), "what is stored can be read")
 			waits := func(why string) {
 				for since := time.Now(); time.Since(since) < 1500*time.Millisecond; time.Sleep(50 * time.Millisecond) { // some retries
 					require.True(t, lost(), why)

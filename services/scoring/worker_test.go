@@ -278,6 +278,7 @@ func TestWaitsWhileScoredRefuses(t *testing.T) {
 	}}, Scorer: f})
 	require.Eventually(t, func() bool { return s.Ready(t.Context()) != nil }, 10*time.Second, time.Millisecond)
 	require.ErrorContains(t, s.Ready(t.Context()), "SCORED")
+	require.NoError(t, s.Serving(t.Context()), "texts of calls are scored")
 	f.mu.Lock()
 	require.LessOrEqual(t, f.calls, cap(s.worker.slots), "what is held is bounded")
 	f.mu.Unlock()
